@@ -44,6 +44,7 @@ pub(super) fn expand(args: &[String]) -> (Vec<Given>, Vec<Failure>) {
             failures.push(Error::NotFound { what: "in the folder", name }.into());
         }
     }
+    leave_out_packed(&mut found);
     for run in found.chunk_by_mut(|a, b| folder(a) == folder(b)) {
         run.sort_by(|a, b| natural(&a.name, &b.name));
     }
@@ -71,9 +72,21 @@ fn folder(file: &Given) -> Option<PathBuf> {
     file.at.path.as_ref().and_then(|p| Path::new(p).parent()).map(Path::to_owned)
 }
 
+/// The name without its extension, which is the same for a compressed file and the one that it was packed from.
 fn file_name(file: &Given) -> String {
     let path = file.at.path.as_ref().unwrap_or(&file.name);
-    Path::new(path).file_stem().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
+    Path::new(plain_name(path).unwrap_or(path))
+        .file_stem()
+        .map_or_else(String::new, |n| n.to_string_lossy().into_owned())
+}
+
+/// Leaves out compressed files that are given with those that they were packed from, as a pattern in a shell gives them.
+fn leave_out_packed(found: &mut Vec<Given>) {
+    let plain: BTreeSet<String> = found.iter().filter_map(|file| file.at.path.clone()).collect();
+    found.retain(|file| {
+        let packed_from = file.at.path.as_deref().and_then(plain_name);
+        packed_from.is_none_or(|from| !plain.contains(from))
+    });
 }
 
 fn walk(path: &Path, depth: usize, found: &mut Vec<Given>) -> Result<(), Failure> {
@@ -116,7 +129,7 @@ fn is_imported(path: &Path) -> bool {
     let is_known = |path: &Path| {
         path.extension().is_some_and(|e| ENDINGS.iter().any(|known| e.eq_ignore_ascii_case(known)))
     };
-    is_known(plain.unwrap_or(path)) && plain.is_none_or(|plain| !plain.exists())
+    is_known(plain.unwrap_or(path)) && plain.is_none_or(|plain| !plain.is_file())
 }
 
 /// Whether a folder has a file for each event of a conversation of OpenHands.

@@ -13,7 +13,9 @@ const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// The name that a file has when it is not compressed: the file is the same either way.
 pub(super) fn plain_name(name: &str) -> Option<&str> {
-    name.strip_suffix(ENDING).filter(|plain| !plain.is_empty() && !plain.ends_with('/'))
+    let (plain, ending) = name.split_at_checked(name.len().checked_sub(ENDING.len())?)?;
+    let is_packed = ending.eq_ignore_ascii_case(ENDING);
+    (is_packed && !plain.is_empty() && !plain.ends_with(['/', '\\'])).then_some(plain)
 }
 
 /// Reads the first bytes, and says whether they begin a compressed file. The bytes are to be read again.
@@ -185,7 +187,10 @@ mod tests {
     #[test]
     fn the_name_of_a_compressed_file_is_that_of_the_file() {
         assert_eq!(plain_name("a/rollout-1.jsonl.zst"), Some("a/rollout-1.jsonl"));
-        assert_eq!((plain_name("a.jsonl"), plain_name(".zst"), plain_name("a/.zst")), (None, None, None));
+        assert_eq!(plain_name("A.JSONL.ZST"), Some("A.JSONL"));
+        for other in ["a.jsonl", ".zst", "a/.zst", "zst", "", "a.zst.jsonl", "é.zs"] {
+            assert_eq!(plain_name(other), None, "{other}");
+        }
     }
 
     proptest! {

@@ -95,6 +95,14 @@ impl Pointer {
         })
     }
 
+    /// Its parts, in order; `None` is `*`.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Option<&str>> {
+        self.steps.iter().map(|step| match step {
+            PathStep::To(to) => Some(&**to),
+            PathStep::Each => None,
+        })
+    }
+
     /// The pointer as written.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -125,7 +125,7 @@ impl Log {
                 };
                 let (id, cause) = (number("id", id), number("cause", cause));
                 format!(
-                    r#"{{{id}{cause}"timestamp":"2026-01-01T00:00:00","source":"agent","action":"run","n":{i}}}"#
+                    r#"{{{id}{cause}"timestamp":"2026-01-01T00:00:00","source":"agent","action":"run","args":{{}},"n":{i}}}"#
                 )
             }
             Self::CloudEvents => {

@@ -128,7 +128,7 @@ fn an_import_that_is_stopped_keeps_what_it_did_and_goes_on_from_there() {
     let path = folder.path().join("t.jsonl");
     let line = |n: u32| {
         format!(
-            "{{\"id\":{n},\"timestamp\":\"2026-01-01T00:00:00\",\"source\":\"agent\",\"action\":\"run\"}}\n"
+            "{{\"id\":{n},\"timestamp\":\"2026-01-01T00:00:00\",\"source\":\"agent\",\"action\":\"run\",\"args\":{{}}}}\n"
         )
     };
     std::fs::write(&path, (0..5_000).map(line).collect::<String>()).unwrap();

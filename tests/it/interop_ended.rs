@@ -143,7 +143,7 @@ fn forks_of_a_truncated_branch_are_exported() {
 fn the_files_of_forks_of_a_deleted_branch_are_given_back() {
     let file: String = (1..=3)
         .map(|n| {
-            format!("{{\"id\":{n},\"timestamp\":\"2026-01-01T00:00:00\",\"source\":\"agent\",\"action\":\"run\"}}\n")
+            format!("{{\"id\":{n},\"timestamp\":\"2026-01-01T00:00:00\",\"source\":\"agent\",\"action\":\"run\",\"args\":{{}}}}\n")
         })
         .collect();
     let store = Store::in_memory().unwrap();
@@ -166,7 +166,7 @@ fn an_import_of_a_session_that_was_deleted_begins_it_anew() {
     let dir = tempfile::tempdir().unwrap();
     let line = |n: u32| {
         format!(
-            "{{\"id\":{n},\"timestamp\":\"2026-01-01T00:00:00\",\"source\":\"agent\",\"action\":\"run\"}}\n"
+            "{{\"id\":{n},\"timestamp\":\"2026-01-01T00:00:00\",\"source\":\"agent\",\"action\":\"run\",\"args\":{{}}}}\n"
         )
     };
     let own = |n: u32, branch: &str| {

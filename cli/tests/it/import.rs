@@ -333,6 +333,30 @@ fn a_compressed_file_is_the_one_that_it_was_packed_from() {
 }
 
 #[test]
+fn a_compressed_file_is_known_by_its_name_in_any_folder_and_case() {
+    let shell = Shell::new();
+    let pack = |text: &str| {
+        ruzstd::encoding::compress_to_vec(text.as_bytes(), ruzstd::encoding::CompressionLevel::Fastest)
+    };
+    // Two runs of one name, one of them compressed, and a folder that is called like a file.
+    write(&shell, "s/run.json", trajectory("a"));
+    write(&shell, "s/deep/run.JSON.Zst", pack(&trajectory("b")));
+    write(&shell, "s/only.json.zst", pack(&trajectory("c")));
+    std::fs::create_dir_all(shell.path("s/only.json")).unwrap();
+    for new in [2, 0] {
+        let said = shell.run(&["import", "s"]);
+        assert_eq!((said.exit, said.err.as_str()), (0, ""));
+        assert!(reports(&said).iter().all(|report| report["new"] == new), "{}", said.out);
+        assert_eq!(sessions(&shell), ["deep-run", "only", "s-run"]);
+    }
+    // A pattern in a shell gives both a file and its compressed copy, which may be older.
+    write(&shell, "t/log.json", trajectory("d"));
+    write(&shell, "t/log.json.zst", pack(&format!("[{}]", event(0, "d"))));
+    let said = shell.run(&["import", "t/log.json", "t/log.json.zst"]);
+    assert_eq!((said.exit, reports(&said).len()), (0, 1), "{}", said.err);
+}
+
+#[test]
 fn a_conversation_of_openhands_is_read_from_its_folder_with_its_branches() {
     let shell = Shell::new();
     let file = |n: u32, parent: Option<u32>| {

@@ -71,6 +71,42 @@ const TYPES: [(&str, &str); 35] = [
     ("META", "type"),
 ];
 
+/// Types that only these streams have, with members that each has. `CUSTOM`, `RAW` and errors are everywhere.
+const TELLING: [(&str, [&str; 2]); 20] = [
+    ("RUN_STARTED", ["threadId", "runId"]),
+    ("RUN_FINISHED", ["threadId", "runId"]),
+    ("TEXT_MESSAGE_START", ["messageId", "messageId"]),
+    ("TEXT_MESSAGE_CONTENT", ["messageId", "delta"]),
+    ("TEXT_MESSAGE_END", ["messageId", "messageId"]),
+    ("TEXT_MESSAGE_CHUNK", ["messageId", "delta"]),
+    ("TOOL_CALL_START", ["toolCallId", "toolCallName"]),
+    ("TOOL_CALL_ARGS", ["toolCallId", "delta"]),
+    ("TOOL_CALL_END", ["toolCallId", "toolCallId"]),
+    ("TOOL_CALL_RESULT", ["toolCallId", "content"]),
+    ("TOOL_CALL_CHUNK", ["toolCallId", "toolCallName"]),
+    ("STATE_SNAPSHOT", ["snapshot", "snapshot"]),
+    ("STATE_DELTA", ["delta", "delta"]),
+    ("MESSAGES_SNAPSHOT", ["messages", "messages"]),
+    ("ACTIVITY_SNAPSHOT", ["messageId", "activityType"]),
+    ("ACTIVITY_DELTA", ["messageId", "activityType"]),
+    ("THINKING_TEXT_MESSAGE_CONTENT", ["delta", "delta"]),
+    ("REASONING_START", ["messageId", "messageId"]),
+    ("REASONING_MESSAGE_START", ["messageId", "messageId"]),
+    ("REASONING_MESSAGE_CONTENT", ["messageId", "delta"]),
+];
+
+pub(crate) fn is_telling(f: &Fields<'_>) -> bool {
+    let Some(what) = f.text("type") else { return false };
+    let is_list = |name: &str| f.value(name).is_some_and(|v| v.starts_with('['));
+    is_record(f)
+        && TELLING.iter().any(|(name, members)| *name == what && members.iter().all(|member| f.has(member)))
+        && match &*what {
+            "STATE_DELTA" => is_list("delta"),
+            "MESSAGES_SNAPSHOT" => is_list("messages"),
+            _ => true,
+        }
+}
+
 pub(crate) fn is_record(f: &Fields<'_>) -> bool {
     let Some(what) = f.text("type") else { return false };
     TYPES.iter().any(|(name, member)| *name == what && f.has(member)) && !f.has("payload")

@@ -60,6 +60,11 @@ pub(crate) fn is_record(f: &Fields<'_>) -> bool {
     f.has("event_id") && f.has("session_id") && f.has("kind")
 }
 
+/// Other logs name a session and an event too, but what happened by a word.
+pub(crate) fn is_telling(f: &Fields<'_>) -> bool {
+    is_record(f) && f.object("kind").has("type")
+}
+
 /// Where each sequence of each branch is, for the records that say where a branch begins.
 #[derive(Default)]
 struct Places {

@@ -330,15 +330,16 @@ impl<'a> Builder<'a> {
         self.note_tail();
         self.entries.sort().unwrap_or_else(|e| self.content.fail(e));
         let mut current = std::mem::take(&mut self.current);
+        let mut live = BTreeMap::new();
         for session in &self.unnamed {
-            if let Some(live) = current.get_mut(session) {
-                let live = std::mem::replace(live, BranchName::main());
-                let entries = std::mem::take(&mut self.entries);
-                match make_main(entries, session, &live, &|planned| self.event(planned)) {
-                    Ok(entries) => self.entries = entries,
-                    Err(e) => self.content.fail(e),
-                }
+            if let Some(branch) = current.get_mut(session) {
+                live.insert(session.clone(), std::mem::replace(branch, BranchName::main()));
             }
+        }
+        let entries = std::mem::take(&mut self.entries);
+        match make_main(entries, &live, &|planned| self.event(planned)) {
+            Ok(entries) => self.entries = entries,
+            Err(e) => self.content.fail(e),
         }
         current.retain(|session, _| !self.copies.contains(session));
         self.spool.seal().unwrap_or_else(|e| self.content.fail(e));

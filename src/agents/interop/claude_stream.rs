@@ -2,7 +2,8 @@
 //! `--output-format json --verbose` prints has the same records.
 //!
 //! - The session is the record's `session_id`. What a sub-agent says (`parent_tool_use_id`) goes to the session
-//!   `<session_id>.agent-<first characters of the call>`, and its first record is caused by that call.
+//!   `<session_id>.agent-<first characters of the call>`, with all of them where another call begins alike, and its first
+//!   record is caused by that call.
 //! - Records have a `uuid` in newer releases only. Others are identified by their text, the equal ones by their order.
 //! - Most records have no time.
 
@@ -50,10 +51,34 @@ const TYPES: [(&str, &str); 6] = [
 ];
 /// Characters of a call's id in the name of a sub-agent's session.
 const AGENT: usize = 16;
+/// How the ids of calls begin, by who made the model available. What follows tells them apart.
+const CALLS: [&str; 6] = ["toolu_", "tooluse_", "call_", "chatcmpl-tool-", "bdrk_", "vrtx_"];
 
 pub(crate) fn is_record(f: &Fields<'_>) -> bool {
     let Some(what) = f.value("type").and_then(fields::string) else { return false };
     f.has("session_id") && TYPES.iter().any(|(name, member)| *name == what && f.has(member))
+}
+
+/// Logs of services have records of such types too, and other agents print streams that are alike, but none has all of
+/// what each type has here.
+pub(crate) fn is_telling(f: &Fields<'_>) -> bool {
+    let message = f.object("message");
+    let is_own = match f.text("type").as_deref() {
+        Some("system") => match f.text("subtype").as_deref() {
+            Some("init") => f.has("tools"),
+            // These come before it.
+            Some(other) => other.starts_with("hook_") && f.has("uuid"),
+            None => false,
+        },
+        Some("assistant") => message.has("content") && message.has("id"),
+        Some("user") => {
+            message.has("content") && message.has("role") && f.raw("parent_tool_use_id").is_some()
+        }
+        Some("result") => ["num_turns", "usage", "total_cost_usd"].iter().any(|name| f.has(name)),
+        Some("stream_event") => f.object("event").has("type") && f.raw("parent_tool_use_id").is_some(),
+        _ => false,
+    };
+    is_record(f) && is_own
 }
 
 pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
@@ -63,6 +88,7 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
         home: input.session_or_stem()?,
         runs: BTreeMap::new(),
         calls: HashMap::new(),
+        agents: HashMap::new(),
         unnamed: ids::Occurrences::default(),
     };
     for ref piece in input.pieces() {
@@ -85,6 +111,8 @@ struct Stream<'a> {
     runs: BTreeMap<SessionId, EventId>,
     /// The events of tool calls.
     calls: HashMap<String, EventId>,
+    /// The call of each sub-agent, by the short form of its id.
+    agents: HashMap<String, String>,
     unnamed: ids::Occurrences,
 }
 
@@ -106,8 +134,9 @@ impl Stream<'_> {
             self.home = names::session(&session)?;
         }
         let agent = f.word("parent_tool_use_id");
-        let session = match &agent {
-            Some(call) => names::session(&format!("{}.agent-{}", self.home, shortened(call)))?,
+        let agent_name = agent.as_deref().map(|call| self.agent(call));
+        let session = match &agent_name {
+            Some(name) => names::session(&format!("{}.agent-{name}", self.home))?,
             None => self.home.clone(),
         };
         let said = read(f);
@@ -125,7 +154,7 @@ impl Stream<'_> {
         let call = |id: &str| self.calls.get(id).copied();
         let before = self.runs.get(&session).copied().or_else(|| agent.as_deref().and_then(call));
         event.causation = said.answers.as_deref().and_then(call).or(before);
-        let agent = agent.as_deref().map(shortened).map(Cow::Borrowed);
+        let agent = agent_name.map(Cow::Owned);
         for (key, value) in
             [(source::ID, uuid), ("tool", said.tool.or_else(|| f.word("tool_name"))), ("agent", agent)]
         {
@@ -145,11 +174,18 @@ impl Stream<'_> {
         }
         Ok(())
     }
+
+    /// The name of the sub-agent that this call started.
+    fn agent(&mut self, call: &str) -> String {
+        let short = shortened(call);
+        let first = self.agents.entry(short.to_owned()).or_insert_with(|| call.to_owned());
+        if *first == *call { short.to_owned() } else { call.to_owned() }
+    }
 }
 
 /// A call's id as a part of a name.
 fn shortened(call: &str) -> &str {
-    let call = call.strip_prefix("toolu_").unwrap_or(call);
+    let call = CALLS.iter().fold(call, |call, start| call.strip_prefix(start).unwrap_or(call));
     call.char_indices().nth(AGENT).map_or(call, |(end, _)| call.get(..end).unwrap_or(call))
 }
 
@@ -306,8 +342,38 @@ mod tests {
         assert_eq!(restored(&plan), file);
         // With an id, a line that is written again is one event.
         let same = line("system", "\"subtype\":\"status\",\"uuid\":\"u\"");
-        let plan = plan_of("out.jsonl", same.repeat(2));
-        assert_eq!((plan.events(), plan.duplicates), (1, 1));
+        let plan = plan_of("out.jsonl", run() + &same.repeat(2));
+        assert_eq!((plan.events(), plan.duplicates), (10, 1));
+    }
+
+    #[test]
+    fn calls_that_begin_alike_have_a_sub_agent_each() {
+        let of = |id: &str| of_agent(&line("user", "\"message\":{\"content\":\"look\"}"), id);
+        let long = "0123456789abcdef";
+        let ids = [
+            format!("toolu_bdrk_{long}1"),
+            format!("toolu_bdrk_{long}2"),
+            "chatcmpl-tool-a1".to_owned(),
+            "call_a2".to_owned(),
+        ];
+        let file = run() + &ids.each_ref().map(|id| of(id)).concat() + &of(&ids[0]);
+        let sessions: Vec<String> =
+            plan_of("out.jsonl", &file).places().into_iter().map(|place| place.session.to_string()).collect();
+        let second = format!("r-1.agent-{}", ids[1]);
+        let want =
+            ["r-1", &format!("r-1.agent-{long}"), "r-1.agent-1", "r-1.agent-a1", "r-1.agent-a2", &second];
+        assert_eq!(std::collections::BTreeSet::from_iter(sessions.iter().map(String::as_str)), want.into());
+        // A longer copy of the file gives the same names.
+        let grown = plan_of("out.jsonl", file.clone() + &of(&ids[3]));
+        assert_eq!(grown.places().len(), want.len());
+    }
+
+    #[test]
+    fn a_run_that_is_printed_as_a_list_has_the_same_events() {
+        let lines = plan_of("out.jsonl", run());
+        let list = plan_of("out.json", format!("[{}]\n", run().trim_end().replace('\n', ",")));
+        let ids = |plan: &crate::agents::interop::Plan| events(plan).map(|(_, e)| e.id).collect::<Vec<_>>();
+        assert_eq!(ids(&lines), ids(&list));
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //!   or a sub-agent copied from its parent, which is a session of its own. A file without one is called by the id in its
 //!   name.
 //! - Records have no ids. One with a time is identified by its text, so a line that is written twice is one event.
-//! - `thread_rolled_back` takes back the last turns of the user: what follows begins a branch before them.
+//! - `thread_rolled_back` takes back the last turns of the user, counted as Codex counts them: what follows begins a
+//!   branch before them.
 //! - Messages and reasoning are written twice, as an item of the model's history and as an event for the user interface.
 //!   The one that is written first is the message; the other, with the same text, is an event `codex.*`. So is the end of
 //!   a call that has its output among the items.
@@ -18,6 +19,10 @@ use crate::event::{EventId, Invalid, NewEvent, SessionId, Timestamp};
 use crate::limits::MAX_IMPORT_ECHOES;
 
 use super::builder::{Added, Builder, Draft};
+use super::codex_message::{
+    begins_turn, blocks, is_context, is_shown_context, is_update, left_by, shown_words, words,
+};
+use super::codex_turns::{PromptHalf, UserTurns};
 use super::fields::{Fields, string};
 use super::history::History;
 use super::input::Input;
@@ -87,14 +92,6 @@ const ITEMS: [(&str, &str); 5] = [
     ("function_call_output", "call_id"),
     ("local_shell_call", "action"),
 ];
-/// How messages begin that the program writes in the user's name.
-const CONTEXT: [&str; 5] = [
-    "<environment_context>",
-    "<user_instructions>",
-    "<permissions instructions>",
-    "<INSTRUCTIONS>",
-    "# AGENTS.md instructions",
-];
 /// Lines of an output that may tell how a command ended.
 const EXIT_LINES: usize = 8;
 
@@ -105,6 +102,33 @@ pub(crate) fn is_record(f: &Fields<'_>) -> bool {
     };
     let is_line = TYPES.contains(&&*what) && is_object(f, "payload");
     is_line || is_item(f, &what)
+}
+
+/// Items alone are those of any program that uses the API. Lines have a time, and a payload of their type; the first
+/// releases began with a line about the session, or had one object around its items.
+pub(crate) fn is_telling(f: &Fields<'_>) -> bool {
+    let Some(what) = f.text("type") else {
+        let is_id = f.text("id").is_some_and(|id| uuid::Uuid::try_parse(&id).is_ok());
+        return is_bare_meta(f) && is_id && times::in_member(f, "timestamp").is_some() || is_document(f);
+    };
+    let payload = f.object("payload");
+    f.has("timestamp")
+        && match &*what {
+            "session_meta" => payload.has("id") || payload.has("cwd"),
+            "response_item" => payload.has("type") || payload.has("role"),
+            "event_msg" => payload.has("type"),
+            "turn_context" => payload.has("cwd") || payload.has("model"),
+            "compacted" => payload.has("message") || payload.has("replacement_history"),
+            _ => false,
+        }
+}
+
+/// A session and its items.
+fn is_document(f: &Fields<'_>) -> bool {
+    let is_item = |item: &serde_json::value::RawValue| {
+        Fields::parse(item.get()).is_ok_and(|f| f.text("type").is_some_and(|what| is_item(&f, &what)))
+    };
+    f.object("session").has("id") && f.list("items").into_iter().any(is_item)
 }
 
 /// Other programs have messages too: those of an API name their model, those of a log their session.
@@ -128,8 +152,7 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
         plan: input.builder(),
         history: History::new(session(input)?),
         id: None,
-        turns: Vec::new(),
-        opened: None,
+        turns: UserTurns::default(),
         prompt: None,
         calls: HashMap::new(),
         said: VecDeque::new(),
@@ -211,6 +234,7 @@ impl<'a> Line<'a> {
             ("response_item", "function_call_output" | "custom_tool_call_output") => {
                 output_failed(&self.payload).then(|| "failed".to_owned())
             }
+            ("event_msg", "user_message") if is_shown_context(&self.payload) => Some("context".to_owned()),
             ("event_msg", "exec_command_end" | "mcp_tool_call_end" | "patch_apply_end") => {
                 end_failed(&self.payload).then(|| "failed".to_owned())
             }
@@ -231,7 +255,7 @@ impl<'a> Line<'a> {
         let whole = |name: &str| f.text(name).into_iter().map(Cow::into_owned).collect();
         let what = f.text("type");
         match (&*self.what, what.as_deref()) {
-            ("event_msg", Some("user_message")) => Some((Voice::User, whole("message"))),
+            ("event_msg", Some("user_message")) => Some((Voice::User, vec![shown_words(f)])),
             ("event_msg", Some("agent_message")) => Some((Voice::Agent, whole("message"))),
             ("event_msg", Some("agent_reasoning" | "agent_reasoning_raw_content")) => {
                 Some((Voice::Thought, whole("text")))
@@ -240,7 +264,7 @@ impl<'a> Line<'a> {
                 Some((Voice::Thought, [blocks(f, "summary"), blocks(f, "content")].concat()))
             }
             ("response_item", Some("message") | None) => match f.text("role").as_deref() {
-                Some("user") => Some((Voice::User, vec![blocks(f, "content").concat()])),
+                Some("user") => Some((Voice::User, vec![words(f)])),
                 Some("assistant") => Some((Voice::Agent, vec![blocks(f, "content").concat()])),
                 _ => None,
             },
@@ -254,24 +278,6 @@ enum Voice {
     User,
     Agent,
     Thought,
-}
-
-/// The texts of a list of blocks.
-fn blocks(f: &Fields<'_>, name: &str) -> Vec<String> {
-    let text = |block: &serde_json::value::RawValue| {
-        Fields::parse(block.get()).ok()?.text("text").map(Cow::into_owned)
-    };
-    f.list(name).into_iter().filter_map(text).collect()
-}
-
-/// Whether a message was not written by the user, though it is in the user's name.
-fn is_context(f: &Fields<'_>) -> bool {
-    let is_users = f.text("role").is_some_and(|role| role == "user");
-    is_users
-        && blocks(f, "content").first().is_some_and(|text| {
-            let text = text.trim_start();
-            CONTEXT.iter().any(|start| text.starts_with(start))
-        })
 }
 
 /// Whether the output of a call says that it failed.
@@ -313,10 +319,7 @@ struct Rollout<'a> {
     history: History,
     /// The id of the first `session_meta`.
     id: Option<String>,
-    /// For each prompt of the user that counts, the event after which its turn begins, and the prompt before it.
-    turns: Vec<(Option<EventId>, Option<EventId>)>,
-    /// The event after which a turn began that has no prompt yet.
-    opened: Option<Option<EventId>>,
+    turns: UserTurns,
     /// The prompt of this turn.
     prompt: Option<EventId>,
     /// The events of tool calls.
@@ -358,15 +361,20 @@ impl Rollout<'_> {
         {
             self.calls.insert(call.into_owned(), id);
         }
+        let payload = &line.payload;
         match &*name {
             "session_meta" if self.id.is_none() => self.id = line.session_id(),
-            "event_msg.task_started" | "event_msg.turn_started" => self.opened = Some(before),
-            "event_msg.thread_rolled_back" => self.roll_back(&line.payload),
-            _ if is_prompt => {
-                self.turns.push((self.opened.take().unwrap_or(before), self.prompt));
-                self.prompt = Some(id);
-            }
-            _ => {}
+            "event_msg.task_started" | "event_msg.turn_started" => self.turns.open(before),
+            "event_msg.thread_rolled_back" => self.roll_back(payload),
+            "event_msg.user_message" => self.turns.begin(PromptHalf::Shown, before, self.prompt),
+            "inter_agent_communication" => self.turns.begin(PromptHalf::Item, before, self.prompt),
+            "compacted" => self.turns.compact(left_by(payload), before, self.prompt),
+            _ if line.what != "response_item" => {}
+            _ if begins_turn(payload) => self.turns.begin(PromptHalf::Item, before, self.prompt),
+            _ => self.turns.item(is_context(payload) || is_update(payload), before),
+        }
+        if is_prompt {
+            self.prompt = Some(id);
         }
     }
 
@@ -380,7 +388,7 @@ impl Rollout<'_> {
                 !name.starts_with("event_msg.web_search") && !name.starts_with("event_msg.image");
             return is_called && has_output;
         }
-        if name == "response_item.message.context" {
+        if name.ends_with(".context") {
             return false;
         }
         let Some((voice, texts)) = line.texts() else { return false };
@@ -406,14 +414,12 @@ impl Rollout<'_> {
 
     /// Goes back to before the last turns of the user.
     fn roll_back(&mut self, f: &Fields<'_>) {
-        let turns = f.scalar("num_turns").and_then(|n| n.parse::<usize>().ok()).unwrap_or(0);
-        let keep = self.turns.len().saturating_sub(turns);
-        if let Some((before, prompt)) = self.turns.get(keep).copied() {
-            self.turns.truncate(keep);
-            self.history.go_back(before);
-            self.prompt = prompt;
+        let turns = f.scalar("num_turns").filter(|n| n.bytes().all(|b| b.is_ascii_digit()));
+        let turns = turns.map_or(0, |n| n.parse().unwrap_or(usize::MAX));
+        if let Some(first) = self.turns.roll_back(turns) {
+            self.history.go_back(first.before);
+            self.prompt = first.prompt;
         }
-        self.opened = None;
     }
 }
 
@@ -512,7 +518,7 @@ mod tests {
         let file = head()
             + &item(
                 1,
-                "{\"type\":\"message\",\"role\":\"user\",\"content\":[{\"type\":\"input_text\",\"text\":\"<environment_context>x\"}]}",
+                "{\"type\":\"message\",\"role\":\"user\",\"content\":[{\"type\":\"input_text\",\"text\":\"<environment_context>x</environment_context>\"}]}",
             )
             + &prompt(2, "go")
             + &shown(3, "{\"type\":\"agent_reasoning\",\"text\":\"hm\"}")
@@ -616,6 +622,81 @@ mod tests {
         // More than there were takes back everything.
         let all = plan_of("rollout-x.jsonl", file.replace("\"num_turns\":2", "\"num_turns\":99"));
         assert_eq!(events(&all).filter(|(p, _)| p.branch.as_str() == "main").count(), 4);
+    }
+
+    /// What is left when one more turn is taken back, by the numbers of the records, and the messages of the user in all.
+    fn rolled_back(records: &str) -> (Vec<usize>, usize) {
+        let end = shown(58, "{\"type\":\"thread_rolled_back\",\"num_turns\":1}") + &prompt(59, "next");
+        let plan = plan_of("rollout-x.jsonl", head() + records + &end);
+        let main = events(&plan).filter(|(place, _)| place.branch.as_str() == "main");
+        let left = main.map(|(_, e)| e.metadata["source.record"].parse().unwrap()).collect();
+        (left, kinds(&plan).into_iter().filter(|kind| *kind == "message.user").count())
+    }
+
+    #[test]
+    fn turns_are_counted_by_their_items_whatever_they_contain() {
+        let image = "{\"type\":\"input_image\",\"image_url\":\"data:\"}";
+        let said = |n, content: &[&str]| {
+            let content = content.join(",");
+            item(n, &format!("{{\"type\":\"message\",\"role\":\"user\",\"content\":[{content}]}}"))
+        };
+        let text = |text: &str| format!("{{\"type\":\"input_text\",\"text\":\"{text}\"}}");
+        let seen = |n, text: &str, rest: &str| {
+            shown(n, &format!("{{\"type\":\"user_message\",\"message\":\"{text}\"{rest}}}"))
+        };
+        let tagged =
+            [text("<image name=[Image #1]>"), image.to_owned(), text("</image>"), text("b")].join(",");
+        let context = "<environment_context>x</environment_context>";
+        for (second, messages) in [
+            // Words with an image, whose item has tags around it; an image alone; words that are shown otherwise.
+            (said(4, &[&tagged]) + &seen(5, "b", ",\"local_images\":[\"/a\"]"), 3),
+            (said(4, &[image]) + &seen(5, "", ",\"images\":[\"data:\"]"), 3),
+            (said(4, &[&text("b c")]) + &seen(5, "b", ""), 4),
+            (seen(4, "b", "") + &said(5, &[&text("b c")]), 4),
+            // Context before a prompt is no turn and goes with it, whether it is shown or not.
+            (said(4, &[&text(context)]) + &prompt(5, "b"), 3),
+            (said(4, &[&text(context)]) + &seen(4, context, ",\"kind\":\"x\"") + &prompt(5, "b"), 3),
+            (said(4, &[&text("b"), &text("<skill>x</skill>")]) + &prompt(5, "c"), 3),
+            // An item alone is a turn, and so is what is shown where no item was written.
+            (said(4, &[&text("b")]), 3),
+            (seen(4, "b", ""), 3),
+            (item(4, "{\"type\":\"agent_message\",\"author\":\"/a\",\"content\":[]}"), 2),
+        ] {
+            let next = 5 + second.lines().count();
+            assert_eq!(
+                rolled_back(&(prompt(1, "a") + &second)),
+                (vec![1, 2, 3, next, next + 1], messages),
+                "{second}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_rollback_beyond_a_compaction_takes_back_what_that_left() {
+        let compacted = |n, rest: &str| line(n, "compacted", &format!("{{\"message\":\"sum\"{rest}}}"));
+        let two = prompt(1, "a") + &prompt(2, "b");
+        // The summary is a message in the user's name, and one turn back.
+        assert_eq!(rolled_back(&(two.clone() + &compacted(3, ""))).0, [1, 2, 3, 4, 5, 8, 9]);
+        // A list with one message, and without the summary, leaves that.
+        let listed = ",\"replacement_history\":[{\"type\":\"message\",\"role\":\"user\",\"content\":[]}]";
+        assert_eq!(rolled_back(&(two.clone() + &compacted(3, listed))).0, [1, 2, 3, 8, 9]);
+        // A summary replaces the one before it.
+        let back = shown(5, "{\"type\":\"thread_rolled_back\",\"num_turns\":1}");
+        assert_eq!(rolled_back(&(two + &compacted(3, "") + &compacted(4, "") + &back)).0, [1, 2, 3, 10, 11]);
+    }
+
+    #[test]
+    fn a_rollback_of_more_turns_than_can_be_counted_takes_back_all() {
+        for (turns, left) in [("99999999999999999999999999", 1), ("0", 3), ("-1", 3), ("1.5", 3), ("null", 3)]
+        {
+            let back = shown(2, &format!("{{\"type\":\"thread_rolled_back\",\"num_turns\":{turns}}}"));
+            let plan = plan_of("rollout-x.jsonl", head() + &prompt(1, "a") + &back + &prompt(3, "b"));
+            let first = plan.steps.first();
+            let Some(crate::agents::interop::PlanStep::Append { events, .. }) = first else {
+                panic!("{first:?}")
+            };
+            assert_eq!(events.len() >= 3, left == 3, "{turns}: {:?}", drawn(&plan));
+        }
     }
 
     #[test]

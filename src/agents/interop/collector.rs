@@ -15,6 +15,8 @@ pub(crate) type Test = fn(&Fields<'_>) -> bool;
 pub(super) struct Collector<'c> {
     pub(super) content: &'c Content,
     test: Test,
+    /// The same in what is left of a damaged value. `None`: nothing there is.
+    salvaged: Option<Test>,
     found: Pieces,
     /// Bytes that the search for whole records may still read.
     budget: usize,
@@ -23,10 +25,11 @@ pub(super) struct Collector<'c> {
 }
 
 impl<'c> Collector<'c> {
-    pub(super) fn new(content: &'c Content, test: Test) -> Self {
+    pub(super) fn new(content: &'c Content, test: Test, salvaged: Option<Test>) -> Self {
         Self {
             content,
             test,
+            salvaged,
             found: Pieces::new(content.is_on_disk()),
             budget: (content.len().saturating_mul(RECOVER_FACTOR)).max(RECOVER_BYTES),
             line: (0, 1),
@@ -43,8 +46,22 @@ impl<'c> Collector<'c> {
 
     /// Whether these bytes are a record of the format.
     pub(super) fn is_record(&self, range: &Range<usize>) -> bool {
+        self.passes(range, self.test)
+    }
+
+    /// Whether there can be records in something damaged.
+    pub(super) fn salvages(&self) -> bool {
+        self.salvaged.is_some()
+    }
+
+    /// Whether these bytes, which are in something damaged, are a record all the same.
+    pub(super) fn is_salvaged(&self, range: &Range<usize>) -> bool {
+        self.salvaged.is_some_and(|test| self.passes(range, test))
+    }
+
+    fn passes(&self, range: &Range<usize>, test: Test) -> bool {
         let outline = Outline::load(self.content, range.clone());
-        outline.is_some_and(|outline| outline.fields().is_some_and(|f| self.fits(&f)))
+        outline.is_some_and(|outline| outline.fields().is_some_and(|f| test(&f)))
     }
 
     pub(super) fn record(&mut self, range: Range<usize>, run: usize) {

@@ -277,7 +277,7 @@ mod tests {
         let oh = |n: usize| {
             let text = "y".repeat(900);
             format!(
-                r#"{{"id":{n},"timestamp":"2026-01-01T00:00:00","source":"agent","action":"run","t":"{text}"}}"#
+                r#"{{"id":{n},"timestamp":"2026-01-01T00:00:00","source":"agent","action":"run","args":{{}},"t":"{text}"}}"#
             )
         };
         let ce = |n: usize| {

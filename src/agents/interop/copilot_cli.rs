@@ -80,6 +80,23 @@ pub(crate) fn is_record(f: &Fields<'_>) -> bool {
         && (is_start() || is_linked())
 }
 
+/// Other logs have events of users and sessions too: these are the ones that only this program has.
+const TELLING: [&str; 9] = [
+    "session.start",
+    "session.resume",
+    "user.message",
+    "assistant.message",
+    "assistant.turn_start",
+    "assistant.turn_end",
+    "tool.execution_start",
+    "tool.execution_complete",
+    "session.model_change",
+];
+
+pub(crate) fn is_telling(f: &Fields<'_>) -> bool {
+    is_record(f) && f.text("type").is_some_and(|what| TELLING.contains(&&*what))
+}
+
 pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
     let mut reader = Session {
         plan: input.builder(),

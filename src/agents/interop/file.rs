@@ -49,7 +49,7 @@ pub struct Location {
 /// use std::ops::ControlFlow;
 /// use retold::agents::interop::{Content, FileImport, Location, Naming, Options};
 ///
-/// let line = r#"{"id":1,"timestamp":"2026-01-01T00:00:00","source":"user","action":"message"}"#;
+/// let line = r#"{"id":1,"timestamp":"2026-01-01T00:00:00","source":"user","action":"message","args":{}}"#;
 /// let content = Content::memory(line.into());
 /// let read = FileImport::read("run.jsonl", content, &Options::default())?;
 /// assert_eq!((read.records(), read.events()), (1, 1));
@@ -207,7 +207,7 @@ impl FileImport {
 /// # let dir = std::env::temp_dir().join(format!("retold-doc-{}", std::process::id()));
 /// # std::fs::create_dir_all(&dir)?;
 /// # let path = dir.join("run.jsonl");
-/// let line = r#"{"id":1,"timestamp":"2026-01-01T00:00:00","source":"user","action":"message"}"#;
+/// let line = r#"{"id":1,"timestamp":"2026-01-01T00:00:00","source":"user","action":"message","args":{}}"#;
 /// std::fs::write(&path, line)?;
 /// let store = retold::Store::in_memory()?;
 /// let loaded = load_file(&store, &path, &Options::default(), &mut |_| ControlFlow::Continue(()))?;

@@ -32,17 +32,31 @@ impl Format {
     }
 
     pub(crate) fn detect_in(content: &Content) -> Option<Self> {
-        let first = pieces::cut_first(content, |f| Self::of_record(f).is_some(), LOOK_AT);
-        let records = first.iter().flatten().filter_map(|p| first.text(&p, content).ok());
-        records.filter_map(|text| Self::of_record(&Fields::parse(&text).ok()?)).next()
+        let format = first_in(content, |f| Self::of_record(f).is_some(), true, Self::of_record)?;
+        let Reader { is_telling, wrapped, .. } = reader(format);
+        // Where a format has no objects around its records, what is in one is a copy.
+        let is_there = || first_in(content, is_telling, false, |f| is_telling(f).then_some(()));
+        (wrapped || is_there().is_some()).then_some(format)
     }
 
-    pub(super) fn of_record(f: &Fields<'_>) -> Option<Self> {
-        DETECTED.into_iter().find(|format| (reader(*format).is_record)(f))
+    fn of_record(f: &Fields<'_>) -> Option<Self> {
+        DETECTED.into_iter().find(|format| (reader(*format).is_telling)(f))
     }
 }
 
-/// The order in which a record is tried: a format before those whose test would take its records too.
+/// The first answer that one of the first records of a file gives.
+fn first_in<T>(
+    content: &Content,
+    is_record: Test,
+    wrapped: bool,
+    ask: impl Fn(&Fields<'_>) -> Option<T>,
+) -> Option<T> {
+    let first = pieces::cut_first(content, is_record, wrapped, LOOK_AT);
+    let records = first.iter().flatten().filter_map(|p| first.text(&p, content).ok());
+    records.filter_map(|text| ask(&Fields::parse(&text).ok()?)).next()
+}
+
+/// The order in which a record is tried. No two formats have the same telling records, so that it decides nothing.
 const DETECTED: [Format; 12] = [
     Format::CloudEvents,
     Format::Aios,
@@ -58,9 +72,23 @@ const DETECTED: [Format; 12] = [
     Format::AgUi,
 ];
 
+/// Every format that takes one of the first records of a file for its own.
+#[cfg(test)]
+pub(super) fn told_by(file: &str) -> Vec<Format> {
+    let content = Content::memory(Bytes::copy_from_slice(file.as_bytes()));
+    let is_told = |format: &Format| {
+        let is_telling = reader(*format).is_telling;
+        first_in(&content, is_telling, true, |f| is_telling(f).then_some(())).is_some()
+    };
+    DETECTED.into_iter().filter(is_told).collect()
+}
+
 /// How a format is read.
 struct Reader {
-    /// Tells its records from those of other formats, and from the objects around them.
+    /// Whether only this format has such a record: one of them tells what a file is. Objects that other programs
+    /// write too are not enough.
+    is_telling: Test,
+    /// Tells its records from the objects around them, in a file that is known to have this format.
     is_record: Test,
     /// Whether its records may be inside other objects.
     wrapped: bool,
@@ -68,21 +96,23 @@ struct Reader {
 }
 
 fn reader(format: Format) -> Reader {
-    let of = |is_record, wrapped, parse| Reader { is_record, wrapped, parse };
+    let of = |is_telling, is_record, wrapped, parse| Reader { is_telling, is_record, wrapped, parse };
     match format {
-        Format::Retold => of(own::is_record, false, own::parse),
-        Format::CloudEvents => of(cloudevents::is_record, true, cloudevents::parse),
-        Format::Aios => of(aios::is_record, false, aios::parse),
-        Format::ClaudeCode => of(claude_code::is_record, false, claude_code::parse),
-        Format::OpenHands => of(openhands::is_record, true, openhands::parse),
-        Format::Temporal => of(temporal::is_record, true, temporal::parse),
-        Format::Codex => of(codex::is_record, true, codex::parse),
-        Format::GeminiCli => of(gemini_cli::is_record, true, gemini_cli::parse),
-        Format::ClaudeStream => of(claude_stream::is_record, false, claude_stream::parse),
-        Format::Pi => of(pi::is_record, false, pi::parse),
-        Format::CopilotCli => of(copilot_cli::is_record, false, copilot_cli::parse),
-        Format::AgUi => of(ag_ui::is_record, true, ag_ui::parse),
-        Format::Ndjson => of(ndjson::is_record, false, ndjson::parse),
+        Format::Retold => of(own::is_record, own::is_record, false, own::parse),
+        Format::CloudEvents => of(cloudevents::is_record, cloudevents::is_record, true, cloudevents::parse),
+        Format::Aios => of(aios::is_telling, aios::is_record, false, aios::parse),
+        Format::ClaudeCode => of(claude_code::is_telling, claude_code::is_record, false, claude_code::parse),
+        Format::OpenHands => of(openhands::is_telling, openhands::is_record, true, openhands::parse),
+        Format::Temporal => of(temporal::is_telling, temporal::is_record, true, temporal::parse),
+        Format::Codex => of(codex::is_telling, codex::is_record, true, codex::parse),
+        Format::GeminiCli => of(gemini_cli::is_telling, gemini_cli::is_record, true, gemini_cli::parse),
+        Format::ClaudeStream => {
+            of(claude_stream::is_telling, claude_stream::is_record, false, claude_stream::parse)
+        }
+        Format::Pi => of(pi::is_telling, pi::is_record, false, pi::parse),
+        Format::CopilotCli => of(copilot_cli::is_telling, copilot_cli::is_record, false, copilot_cli::parse),
+        Format::AgUi => of(ag_ui::is_telling, ag_ui::is_record, true, ag_ui::parse),
+        Format::Ndjson => of(|_| false, ndjson::is_record, false, ndjson::parse),
     }
 }
 
@@ -104,7 +134,9 @@ pub(super) fn sketch_of(name: &str, content: &Content, options: &Options) -> Res
         return Err(unknown::refusal(names::file_name(name), &content.bytes(0..IMPORT_WINDOW_BYTES)));
     };
     let reader = reader(format);
-    let pieces = pieces::cut(content, reader.is_record, reader.wrapped);
+    // Where any object can be a record, those in a damaged record cannot be told from records.
+    let salvaged = (format != Format::Ndjson).then_some(reader.is_record);
+    let pieces = pieces::cut(content, reader.is_record, salvaged, reader.wrapped);
     let input = Input { format, file: names::file_name(name), content, pieces: &pieces, options };
     let mut sketch = (reader.parse)(&input)?;
     name.clone_into(&mut sketch.plan.origin.path);

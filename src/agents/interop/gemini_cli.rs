@@ -45,6 +45,24 @@ pub(crate) fn is_record(f: &Fields<'_>) -> bool {
     is_message(f) || is_session(f) || is_object(f, "$set") || f.word("$rewindTo").is_some()
 }
 
+/// Other programs have messages of users, errors and `$set` too: only a chat has the first line of one, answers of
+/// this model, and rewinds.
+pub(crate) fn is_telling(f: &Fields<'_>) -> bool {
+    let is_rewind = f.word("$rewindTo").is_some() && f.iter().count() == 1;
+    let is_answer = is_message(f) && f.text("type").is_some_and(|what| what == "gemini");
+    is_rewind
+        || is_answer
+        || is_session(f) && (f.has("projectHash") || f.has("directories"))
+        || is_document(f)
+}
+
+/// One of the older documents.
+fn is_document(f: &Fields<'_>) -> bool {
+    let is_message =
+        |message: &serde_json::value::RawValue| Fields::parse(message.get()).is_ok_and(|f| is_message(&f));
+    f.has("sessionId") && f.has("startTime") && f.list("messages").into_iter().any(is_message)
+}
+
 fn is_message(f: &Fields<'_>) -> bool {
     let is_known = f.text("type").is_some_and(|what| MESSAGES.contains(&&*what));
     is_known && f.has("timestamp") && (f.has("content") || f.has("toolCalls")) && !f.has("sessionId")

@@ -16,7 +16,7 @@ use crate::store::{Query, Store};
 
 use super::entries::{Entry, Item};
 use super::layout::Layout;
-use super::live::names_of;
+use super::live::{is_unnamed, names_of};
 use super::sketch::{Sketch, lost};
 use super::spool::Planned;
 use super::{source, variant};
@@ -269,7 +269,8 @@ impl<'a> Homes<'a> {
         Ok(address.sequence() == Some(head))
     }
 
-    /// A branch from an earlier import of the same file is continued.
+    /// A branch from an earlier import of the same file is continued. Under a name of ours that can be another one, whose
+    /// first event has an id that begins alike, unless it is still empty.
     fn fork(&self, line: &Place, at: Address) -> Result<Place> {
         let own = Some(&line.branch).filter(|name| name.as_str() != MAIN);
         let others = self.names.get(line).into_iter().flatten();
@@ -281,7 +282,9 @@ impl<'a> Homes<'a> {
             }
             match self.store.fork(at.clone(), name.as_str()) {
                 Ok(_) => return Ok(place),
-                Err(Error::Exists { .. }) if own == Some(name) || self.is_begun(&place, &at)? => {
+                Err(Error::Exists { .. })
+                    if own == Some(name) && !is_unnamed(name) || self.is_begun(&place, &at)? =>
+                {
                     return Ok(place);
                 }
                 Err(e @ Error::Exists { .. }) => taken = Some(e),

@@ -12,39 +12,93 @@ use super::entries::{Entries, Entry, Item};
 use super::source;
 use super::spool::Planned;
 
-/// The entries with other branches: those that lead to `live` are `main` up to where it forks from them.
+/// The entries with other branches: those that lead to the `live` one of their session are `main` up to where it forks
+/// from them. However many sessions there are, the entries are read twice.
 pub(super) fn make_main(
     entries: Entries,
-    session: &SessionId,
-    live: &BranchName,
+    live: &BTreeMap<SessionId, BranchName>,
     load: &dyn Fn(&Planned) -> NewEvent,
 ) -> io::Result<Entries> {
-    if live.as_str() == MAIN {
+    let mut sessions = sessions(&entries, live)?;
+    if sessions.is_empty() {
         return Ok(entries);
     }
-    let mut lines = Lines::new(&entries, session, live, load)?;
+    let mut out = Entries::new(entries.may_spill());
     for entry in entries.iter() {
         let entry = entry?;
-        let place = entries.place(entry.place)?.clone();
-        if place.session == *session {
-            lines.take(entry, place.branch, &entries)?;
+        let place = entries.place(entry.place)?;
+        if let Some(lines) = sessions.get_mut(&place.session) {
+            let mut target = SessionOut { out: &mut out, session: &place.session, order: entry.order };
+            lines.take(entry, &place.branch, &entries, &mut target, load)?;
         } else {
-            let place = lines.out.number(&place);
             let item = match entry.item {
-                Item::Fork { parent, at } => {
-                    Item::Fork { parent: lines.out.number(entries.place(parent)?), at }
-                }
-                event => event,
+                Item::Fork { parent, at } => Item::Fork { parent: out.number(entries.place(parent)?), at },
+                event @ Item::Event(_) => event,
             };
-            lines.out.push(Entry { place, item, ..entry })?;
+            let place = out.number(place);
+            out.push(Entry { place, item, ..entry })?;
         }
     }
-    Ok(lines.out)
+    Ok(out)
 }
 
+/// The lines of history of each session whose live branch is not `main` yet.
+fn sessions<'a>(
+    entries: &Entries,
+    live: &'a BTreeMap<SessionId, BranchName>,
+) -> io::Result<HashMap<&'a SessionId, Lines<'a>>> {
+    let mut sessions: HashMap<&SessionId, Lines<'_>> = live
+        .iter()
+        .filter(|(_, live)| live.as_str() != MAIN)
+        .map(|(session, live)| (session, Lines::new(live)))
+        .collect();
+    if sessions.is_empty() {
+        return Ok(sessions);
+    }
+    for place in entries.places() {
+        if let Some(lines) = sessions.get_mut(&place.session) {
+            lines.names.insert(place.branch.clone());
+        }
+    }
+    let mut forks: HashMap<&Place, (&Place, Option<EventId>)> = HashMap::new();
+    for entry in entries.iter() {
+        let entry = entry?;
+        let Item::Fork { parent, at } = entry.item else { continue };
+        let place = entries.place(entry.place)?;
+        if let Some(lines) = sessions.get_mut(&place.session) {
+            lines.ends.extend(at);
+            forks.insert(place, (entries.place(parent)?, at));
+        }
+    }
+    for (session, lines) in &mut sessions {
+        lines.cut(session, &forks);
+    }
+    Ok(sessions)
+}
+
+/// Where the entries of a session go.
+struct SessionOut<'t> {
+    out: &'t mut Entries,
+    session: &'t SessionId,
+    /// The order of the entry that is being written.
+    order: u64,
+}
+
+impl SessionOut<'_> {
+    fn place(&mut self, branch: BranchName) -> u32 {
+        self.out.number(&Place::new(self.session.clone(), branch))
+    }
+
+    fn fork(&mut self, branch: BranchName, parent: BranchName, at: Option<EventId>) -> io::Result<()> {
+        let (place, parent) = (self.place(branch), self.place(parent));
+        let item = Item::Fork { parent, at };
+        self.out.push(Entry { order: self.order, ordinal: 0, sequence: None, place, item })?;
+        Ok(())
+    }
+}
+
+/// The lines of history of one session.
 struct Lines<'a> {
-    load: &'a dyn Fn(&Planned) -> NewEvent,
-    session: &'a SessionId,
     live: &'a BranchName,
     /// The branches that lead to the live one, and the last event of each that it inherits.
     cuts: BTreeMap<BranchName, Option<EventId>>,
@@ -57,70 +111,68 @@ struct Lines<'a> {
     moved: HashMap<EventId, BranchName>,
     /// The events after which a branch forks.
     ends: HashSet<EventId>,
-    out: Entries,
 }
 
 impl<'a> Lines<'a> {
-    fn new(
-        entries: &Entries,
-        session: &'a SessionId,
-        live: &'a BranchName,
-        load: &'a dyn Fn(&Planned) -> NewEvent,
-    ) -> io::Result<Self> {
-        let mut forks: HashMap<BranchName, (BranchName, Option<EventId>)> = HashMap::new();
-        let mut ends = HashSet::new();
-        for entry in entries.iter() {
-            let entry = entry?;
-            let Item::Fork { parent, at } = entry.item else { continue };
-            let place = entries.place(entry.place)?;
-            if place.session == *session {
-                ends.extend(at);
-                forks.insert(place.branch.clone(), (entries.place(parent)?.branch.clone(), at));
-            }
+    fn new(live: &'a BranchName) -> Self {
+        Self {
+            live,
+            cuts: BTreeMap::new(),
+            left: BTreeMap::new(),
+            passed: HashSet::new(),
+            names: HashSet::new(),
+            moved: HashMap::new(),
+            ends: HashSet::new(),
         }
-        let mut cuts = BTreeMap::new();
-        let mut next = live;
-        while let Some((parent, at)) = forks.get(next) {
-            // A name occurs once, so a cycle ends here.
-            if cuts.insert(parent.clone(), *at).is_some() {
-                break;
-            }
-            next = parent;
-        }
-        let passed = cuts.iter().filter(|(_, at)| at.is_none()).map(|(name, _)| name.clone()).collect();
-        let ours = entries.places().into_iter().filter(|place| place.session == *session);
-        let names = ours.map(|place| place.branch.clone()).collect();
-        let (left, moved) = (BTreeMap::new(), HashMap::new());
-        let out = Entries::new(entries.may_spill());
-        Ok(Self { load, session, live, cuts, left, passed, names, moved, ends, out })
     }
 
-    fn take(&mut self, entry: Entry, branch: BranchName, entries: &Entries) -> io::Result<()> {
-        let order = entry.order;
+    /// Finds the branches that lead to the live one.
+    fn cut(&mut self, session: &SessionId, forks: &HashMap<&Place, (&Place, Option<EventId>)>) {
+        let mut next = Place::new(session.clone(), self.live.clone());
+        while let Some((parent, at)) = forks.get(&next) {
+            // A name occurs once, so a cycle ends here.
+            if self.cuts.insert(parent.branch.clone(), *at).is_some() {
+                break;
+            }
+            next = (*parent).clone();
+        }
+        self.passed = self.cuts.iter().filter(|(_, at)| at.is_none()).map(|(name, _)| name.clone()).collect();
+    }
+
+    fn take(
+        &mut self,
+        entry: Entry,
+        branch: &BranchName,
+        entries: &Entries,
+        target: &mut SessionOut<'_>,
+        load: &dyn Fn(&Planned) -> NewEvent,
+    ) -> io::Result<()> {
         match entry.item {
-            Item::Fork { .. } if branch == *self.live || self.cuts.contains_key(&branch) => {}
+            Item::Fork { .. } if branch == self.live || self.cuts.contains_key(branch) => {}
             Item::Fork { parent, at } => {
                 let moved = at.and_then(|at| self.moved.get(&at)).cloned();
                 let parent = match moved {
                     Some(parent) => parent,
                     None => self.of(&entries.place(parent)?.branch),
                 };
-                self.fork(order, branch, parent, at)?;
+                target.fork(branch.clone(), parent, at)?;
             }
             Item::Event(event) => {
-                let (id, cut) = (event.id(), self.cuts.get(&branch).copied());
+                let (id, cut) = (event.id(), self.cuts.get(branch).copied());
                 let to = match cut {
-                    Some(at) if self.passed.contains(&branch) => self.leave(&branch, at, &event, order)?,
-                    _ => self.of(&branch),
+                    Some(at) if self.passed.contains(branch) => {
+                        self.leave(branch, at, target, || load(&event))?
+                    }
+                    _ => self.of(branch),
                 };
                 if cut == Some(Some(id)) {
                     self.passed.insert(branch.clone());
                 }
-                if to != branch && self.ends.contains(&id) {
+                if to != *branch && self.ends.contains(&id) {
                     self.moved.insert(id, to.clone());
                 }
-                let place = self.place(to);
-                self.out.push(Entry { place, item: Item::Event(event), ..entry })?;
+                let place = target.place(to);
+                target.out.push(Entry { place, item: Item::Event(event), ..entry })?;
             }
         }
         Ok(())
@@ -131,31 +183,17 @@ impl<'a> Lines<'a> {
         &mut self,
         branch: &BranchName,
         at: Option<EventId>,
-        first: &Planned,
-        order: u64,
+        target: &mut SessionOut<'_>,
+        first: impl FnOnce() -> NewEvent,
     ) -> io::Result<BranchName> {
         if let Some(name) = self.left.get(branch) {
             return Ok(name.clone());
         }
-        let name =
-            names_of(&(self.load)(first)).find(|n| !self.names.contains(n)).unwrap_or_else(|| branch.clone());
+        let name = names_of(&first()).find(|n| !self.names.contains(n)).unwrap_or_else(|| branch.clone());
         self.names.insert(name.clone());
         self.left.insert(branch.clone(), name.clone());
-        self.fork(order, name.clone(), BranchName::main(), at)?;
+        target.fork(name.clone(), BranchName::main(), at)?;
         Ok(name)
-    }
-
-    fn fork(
-        &mut self,
-        order: u64,
-        branch: BranchName,
-        parent: BranchName,
-        at: Option<EventId>,
-    ) -> io::Result<()> {
-        let (place, parent) = (self.place(branch), self.place(parent));
-        let item = Item::Fork { parent, at };
-        self.out.push(Entry { order, ordinal: 0, sequence: None, place, item })?;
-        Ok(())
     }
 
     /// The branch before any cut.
@@ -165,10 +203,14 @@ impl<'a> Lines<'a> {
         }
         branch.clone()
     }
+}
 
-    fn place(&mut self, branch: BranchName) -> u32 {
-        self.out.number(&Place::new(self.session.clone(), branch))
-    }
+/// How the names begin of branches that have none in their file.
+const SIDE: &str = "side-";
+
+/// Whether a branch has no name in its file.
+pub(super) fn is_unnamed(branch: &BranchName) -> bool {
+    branch.as_str().starts_with(SIDE)
 }
 
 /// Possible names of the branch that begins with this event: `side-` and the first digits of the source's id, or of
@@ -182,6 +224,6 @@ pub(super) fn names_of(first: &NewEvent) -> impl Iterator<Item = BranchName> + u
 /// The same from the two ids.
 pub(super) fn side_names(given: Uuid, own: Uuid) -> impl Iterator<Item = BranchName> {
     let (given, own) = (given.simple().to_string(), own.simple().to_string());
-    let short = [8, 12, 32].into_iter().filter_map(move |n| Some(format!("side-{}", given.get(..n)?)));
-    short.chain([format!("side-{own}")]).filter_map(|name| BranchName::new(name).ok())
+    let short = [8, 12, 32].into_iter().filter_map(move |n| Some(format!("{SIDE}{}", given.get(..n)?)));
+    short.chain([format!("{SIDE}{own}")]).filter_map(|name| BranchName::new(name).ok())
 }

@@ -3,7 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::event::{Invalid, Pointer};
+use serde_json::value::RawValue;
+
+use crate::event::{Invalid, Pointer, pointer_item};
+
+use super::fields::Fields;
 
 /// Where the fields of an event are in records of no known format, as JSON Pointers.
 ///
@@ -43,14 +47,37 @@ impl MappedField {
 }
 
 impl Mapping {
-    /// The value of a field in a record.
-    pub(crate) fn find<'v>(
-        &self,
-        field: MappedField,
-        record: &'v serde_json::Value,
-    ) -> Option<&'v serde_json::Value> {
+    /// The value of a field in a record, as JSON text: a number is what was written, however many digits it has.
+    pub(crate) fn find<'v>(&self, field: MappedField, record: &Fields<'v>) -> Option<&'v str> {
         let mut at = self.0.iter().filter(|(of, _)| *of == field);
-        at.find_map(|(_, pointer)| pointer.find(record).filter(|value| !value.is_null()))
+        at.find_map(|(_, pointer)| {
+            let parts: Vec<Option<&str>> = pointer.parts().collect();
+            follow_members(record, &parts).filter(|value| *value != "null")
+        })
+    }
+}
+
+fn follow_members<'v>(f: &Fields<'v>, parts: &[Option<&str>]) -> Option<&'v str> {
+    let (part, rest) = parts.split_first()?;
+    let member = |name: &str| follow(f.raw(name)?.get(), rest);
+    match part {
+        Some(name) => member(name),
+        None => f.iter().find_map(|(name, _)| member(name)),
+    }
+}
+
+fn follow<'v>(value: &'v str, parts: &[Option<&str>]) -> Option<&'v str> {
+    let Some((part, rest)) = parts.split_first() else { return Some(value) };
+    match value.as_bytes().first()? {
+        b'{' => follow_members(&Fields::parse(value).ok()?, parts),
+        b'[' => {
+            let items: Vec<&'v RawValue> = serde_json::from_str(value).ok()?;
+            match part {
+                Some(name) => follow(items.get(pointer_item(name)?)?.get(), rest),
+                None => items.into_iter().find_map(|item| follow(item.get(), rest)),
+            }
+        }
+        _ => None,
     }
 }
 
@@ -100,10 +127,26 @@ mod tests {
             let e = text.parse::<Mapping>().unwrap_err();
             assert!(e.field == "map" && e.to_string().contains(why), "{text}: {e}");
         }
-        let twice: Mapping = "id=/a, id=/b".parse().unwrap();
-        assert_eq!(
-            twice.find(MappedField::Id, &serde_json::json!({"a": null, "b": 7})),
-            Some(&serde_json::json!(7))
-        );
+    }
+
+    #[test]
+    fn a_value_is_found_as_it_is_written() {
+        let record =
+            r#"{"a":null,"b":7.50e3,"c":[{"x":1},{"y":[2, 3]}],"d":{"k/1":"t"},"b2":"u","e":1,"\u0065":2}"#;
+        let f = Fields::parse(record).unwrap();
+        for (map, want) in [
+            ("id=/a, id=/b", Some("7.50e3")),
+            ("id=/c/1/y", Some("[2, 3]")),
+            ("id=/c/*/y/1", Some("3")),
+            ("id=/*/k~11", Some("\"t\"")),
+            ("id=/c/01", None),
+            ("id=/c/7", None),
+            ("id=/b/x", None),
+            // Of two members with one name the last one counts, also if one is spelled with an escape.
+            ("id=/e", Some("2")),
+        ] {
+            let mapping: Mapping = map.parse().unwrap();
+            assert_eq!(mapping.find(MappedField::Id, &f), want, "{map}");
+        }
     }
 }

@@ -15,6 +15,8 @@ mod claude_code;
 mod claude_stream;
 mod cloudevents;
 mod codex;
+mod codex_message;
+mod codex_turns;
 mod collector;
 mod content;
 mod copilot_cli;

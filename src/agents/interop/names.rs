@@ -51,8 +51,14 @@ pub(crate) fn stem(name: &str) -> &str {
         Some(("", _)) | None => name,
         Some(_) => ["jsonl", "ndjson", "json", "cloudevents", "aios", "retold"]
             .iter()
-            .fold(name, |n, ext| n.strip_suffix(ext).and_then(|n| n.strip_suffix('.')).unwrap_or(n)),
+            .fold(name, |n, extension| without(n, extension).unwrap_or(n)),
     }
+}
+
+/// A name without this extension, in any case of letters.
+fn without<'n>(name: &'n str, extension: &str) -> Option<&'n str> {
+    let (stem, last) = name.rsplit_once('.')?;
+    last.eq_ignore_ascii_case(extension).then_some(stem)
 }
 
 /// The session that was asked for, or one named after the file.
@@ -133,6 +139,7 @@ mod tests {
             ("a/b/run-1.jsonl", "run-1"),
             ("C:\\x\\run.v2.json", "run.v2"),
             ("events.cloudevents.ndjson", "events"),
+            ("RUN.Jsonl", "RUN"),
             (".hidden", ".hidden"),
             ("x/", "x"),
             ("", "input"),

@@ -3,15 +3,16 @@
 //!
 //! A field that is not mapped, or not in a record, has a default: the session is named after the file, the type is
 //! `ndjson.record`, and the record is identified by its text, the equal ones by their order.
+//!
+//! A number is the text that was written: `7`, `7.0` and `7e0` are three ids, and the same as those in quotes. Other
+//! programs write one number in one way, and no conversion makes two long ids one.
 
 use std::borrow::Cow;
-
-use serde_json::Value;
 
 use crate::event::{BranchName, EventId, Invalid, NewEvent, Place, SessionId, check_kind};
 
 use super::builder::Draft;
-use super::fields::Fields;
+use super::fields::{Fields, string};
 use super::input::Input;
 use super::mapping::{MappedField, Mapping};
 use super::sketch::Sketch;
@@ -36,9 +37,7 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
         let Some(fallback) = fallbacks.get(piece.run) else { continue };
         let text = input.text(piece);
         let read = text.as_deref().map_err(Clone::clone).and_then(|text| {
-            Fields::parse(text)?;
-            let value: Value = serde_json::from_str(text).map_err(|e| format!("is not JSON: {e}"))?;
-            let record = Mapped { mapping, value };
+            let record = Mapped { mapping, fields: Fields::parse(text)? };
             let session =
                 record.session(input.options.session.as_ref(), fallback).map_err(|e| e.to_string())?;
             Ok((text, record, session))
@@ -50,7 +49,7 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
                     Some(id) => event_id(&session, &id),
                     None => unnamed.next(event_id(&session, text)),
                 };
-                let time = record.find(MappedField::Time).and_then(|time| times::of_json(&time.to_string()));
+                let time = record.find(MappedField::Time).and_then(times::of_json);
                 let place = Place::new(session, BranchName::main());
                 plan.push(piece, piece.ordinal as u64, &place, Draft::new(event, time, Body::Record));
             }
@@ -62,20 +61,21 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
 
 struct Mapped<'a> {
     mapping: &'a Mapping,
-    value: Value,
+    fields: Fields<'a>,
 }
 
-impl Mapped<'_> {
-    fn find(&self, field: MappedField) -> Option<&Value> {
-        self.mapping.find(field, &self.value)
+impl<'a> Mapped<'a> {
+    fn find(&self, field: MappedField) -> Option<&'a str> {
+        self.mapping.find(field, &self.fields)
     }
 
     /// A text that is not empty, a number or a boolean, as text.
-    fn word(&self, field: MappedField) -> Option<String> {
-        match self.find(field)? {
-            Value::String(text) => Some(text.clone()).filter(|t| !t.is_empty()),
-            value @ (Value::Number(_) | Value::Bool(_)) => Some(value.to_string()),
-            _ => None,
+    fn word(&self, field: MappedField) -> Option<Cow<'a, str>> {
+        let value = self.find(field)?;
+        match value.as_bytes().first()? {
+            b'{' | b'[' => None,
+            b'"' => string(value).filter(|text| !text.is_empty()),
+            _ => Some(Cow::Borrowed(value)),
         }
     }
 
@@ -176,5 +176,68 @@ mod tests {
         let line = |n: u32| format!("{{\"uid\":\"a\",\"n\":{n}}}\n");
         let plan = plan(MAP, &[line(1), line(1), line(2)].concat());
         assert_eq!((plan.events(), plan.duplicates), (2, 1));
+    }
+
+    #[test]
+    fn a_number_is_an_id_as_it_is_written() {
+        let ids = [
+            "18446744073709551616",
+            "18446744073709551617",
+            "340282366920938463463374607431768211456.5",
+            "7",
+            "7.0",
+            "7e0",
+            "-0",
+            "true",
+        ];
+        let file: String = ids.map(|id| format!("{{\"uid\":{id}}}\n")).concat();
+        let read = plan(MAP, &file);
+        assert_eq!((read.events(), read.duplicates, read.skipped.len()), (ids.len(), 0, 0));
+        let noted: Vec<_> = events(&read).map(|(_, e)| &*e.metadata["source.id"]).collect();
+        assert_eq!(noted, ids);
+        // In quotes they are the same ids, and a cause is found in either form.
+        let quoted = plan(MAP, "{\"uid\":\"7.0\"}\n{\"uid\":8,\"parent\":7.0}\n");
+        let (all, quoted): (Vec<_>, Vec<_>) = (events(&read).collect(), events(&quoted).collect());
+        assert_eq!((quoted[0].1.id, quoted[1].1.causation), (all[4].1.id, Some(all[4].1.id)));
+    }
+
+    #[test]
+    fn of_two_members_with_one_name_the_last_one_counts() {
+        let file = r#"{"uid":"a","event":"x.a","uid":"b","run":{"id":1},"run":{"id":2,"id":3}}"#;
+        let plan = plan(MAP, file);
+        assert_eq!(drawn(&plan), ["3/main: x.a"]);
+        assert_eq!(events(&plan).next().unwrap().1.metadata["source.id"], "b");
+        assert_eq!(restored(&plan), file);
+    }
+
+    #[test]
+    fn a_record_that_is_nested_too_deeply_is_named_and_nothing_in_it_is_taken_for_a_record() {
+        let nested = |levels: usize| {
+            let (open, close) = ("{\"a\":".repeat(levels - 1), "}".repeat(levels - 1));
+            format!("{{\"uid\":{levels},\"x\":{open}[]{close}}}\n")
+        };
+        let most = crate::limits::MAX_JSON_DEPTH - 1;
+        for (levels, fits) in [(most - 1, true), (most, true), (most + 1, false), (100_000, false)] {
+            let file = nested(1) + &nested(levels) + &nested(2);
+            let plan = plan(MAP, &file);
+            assert_eq!((plan.events(), plan.skipped.len()), (2 + usize::from(fits), usize::from(!fits)));
+            if !fits {
+                assert_eq!(plan.skipped[0].line, 2);
+                assert!(plan.skipped[0].reason.contains("128 levels"), "{}", plan.skipped[0].reason);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_in_a_broken_record_is_not_a_record() {
+        for (file, events) in [
+            ("{\"a\":{\"b\":1},\"c\n{\"d\":1}\n", 1),
+            ("{\"d\":1}\n{\"a\":{\"b\":1},", 1),
+            ("[{\"d\":1},{\"a\":{\"b\":1},\"c\"]", 1),
+            ("{\"a\":{\"b\":1}}{\"d\":1}\n", 2),
+        ] {
+            let plan = plan(MAP, file);
+            assert_eq!(plan.events(), events, "{file}");
+        }
     }
 }

@@ -87,6 +87,22 @@ pub(crate) fn is_record(f: &Fields<'_>) -> bool {
         && (f.has("action") || f.has("observation") || f.has("kind"))
 }
 
+/// Who the events of a conversation are from.
+const SOURCES: [&str; 4] = ["user", "agent", "environment", "hook"];
+
+/// An audit log has actions of users too, but no number and no arguments.
+pub(crate) fn is_telling(f: &Fields<'_>) -> bool {
+    let is_number = f.value("id").is_some_and(|id| id.starts_with(|c: char| c.is_ascii_digit()));
+    let is_action = || f.text("action").is_some() && f.has("args");
+    let is_observation = || f.text("observation").is_some() && (f.has("extras") || f.has("content"));
+    let is_newer = || {
+        let kind = f.text("kind").unwrap_or_default();
+        kind.ends_with("Event") || kind.ends_with("Observation") || kind.starts_with("Condensation")
+    };
+    let is_from = f.text("source").is_some_and(|source| SOURCES.contains(&&*source));
+    is_record(f) && is_from && (is_number && (is_action() || is_observation()) || is_newer())
+}
+
 pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
     let mut plan = input.builder();
     let mut unnamed = ids::Occurrences::default();
@@ -221,7 +237,7 @@ mod tests {
     fn pairs_of_action_and_observation_are_the_steps_of_one_run() {
         let step = |id: u32, what: &str| {
             format!(
-                "{{\"id\":{id},\"timestamp\":\"2026-01-02T03:04:05\",\"source\":\"agent\",{what}:\"run\"}}"
+                "{{\"id\":{id},\"timestamp\":\"2026-01-02T03:04:05\",\"source\":\"agent\",{what}:\"run\",\"args\":{{}}}}"
             )
         };
         let pair =
@@ -331,5 +347,44 @@ mod tests {
         let loaded = add(8, "i", "h");
         assert!(loaded.notes[0].contains("neither the file nor the store"), "{:?}", loaded.notes);
         assert!(branches(&store).iter().any(|(_, ids)| ids.len() == 2), "{:?}", branches(&store));
+    }
+
+    #[test]
+    fn parents_in_a_circle_end_nothing() {
+        let event = |id: &str, parent: &str| {
+            format!(
+                "{{\"id\":\"{id}\",\"timestamp\":\"2026-01-02T03:04:05\",\"source\":\"user\",\"parent_id\":\"{parent}\",\"kind\":\"MessageEvent\"}}\n"
+            )
+        };
+        for parents in [["a", "b", "c"], ["b", "a", "a"], ["c", "a", "b"], ["__root__", "c", "b"]] {
+            let file: String =
+                ["a", "b", "c"].into_iter().zip(parents).map(|(id, parent)| event(id, parent)).collect();
+            let plan = plan_of("n.jsonl", &file);
+            assert_eq!((plan.events(), restored(&plan)), (3, file), "{parents:?}");
+            let store = Store::in_memory().unwrap();
+            for new in [3, 0] {
+                assert_eq!(load(&store, plan.clone(), &mut |_| {}).unwrap().new, new, "{parents:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn branches_whose_events_have_ids_that_begin_alike_stay_apart() {
+        let id = |n: u32| format!("01890000-0000-7000-8000-{n:012}");
+        let store = Store::in_memory().unwrap();
+        let options = Options::default().session(Some("c".try_into().unwrap()));
+        for new in [1, 0] {
+            for (n, parent) in [(1, 0), (2, 1), (3, 1), (4, 1), (5, 3), (6, 4)] {
+                let parent = if parent == 0 { "__root__".to_owned() } else { id(parent) };
+                let text = format!(
+                    "{{\"id\":\"{}\",\"timestamp\":\"2026-01-02T03:04:05\",\"source\":\"user\",\"parent_id\":\"{parent}\",\"kind\":\"MessageEvent\"}}",
+                    id(n)
+                );
+                let plan = parse(&format!("event-{n:05}.json"), &Bytes::from(text), &options).unwrap();
+                assert_eq!(load(&store, plan, &mut |_| {}).unwrap().new, new);
+            }
+        }
+        let lengths: Vec<usize> = branches(&store).into_iter().map(|(_, ids)| ids.len()).collect();
+        assert_eq!(lengths, [2, 3, 3], "{:?}", branches(&store));
     }
 }

@@ -67,6 +67,18 @@ pub(crate) fn is_record(f: &Fields<'_>) -> bool {
     is_session(f) || f.has("timestamp") && ((is_entry && has_parent) || is_message) && !f.has("data")
 }
 
+/// Other programs have messages on such lines too, but another first line, and roles of their own.
+pub(crate) fn is_telling(f: &Fields<'_>) -> bool {
+    let role = f.object("message").text("role");
+    let is_own = match f.text("type").as_deref() {
+        Some("message") => role.is_some_and(|role| matches!(&*role, "toolResult" | "bashExecution")),
+        Some("model_change") => f.has("provider"),
+        Some("thinking_level_change" | "branch_summary") => true,
+        _ => false,
+    };
+    is_record(f) && (is_session(f) || is_own)
+}
+
 fn is_session(f: &Fields<'_>) -> bool {
     let is_head = f.text("type").is_some_and(|what| what == "session");
     is_head && f.has("id") && f.has("timestamp") && f.has("cwd")
@@ -74,7 +86,7 @@ fn is_session(f: &Fields<'_>) -> bool {
 
 pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
     let mut plan = input.builder();
-    let mut trees = vec![Tree::new(base(input)?)];
+    let mut trees = Trees::new(base(input)?);
     // The session that each file of these is in.
     let mut families: HashMap<String, SessionId> = HashMap::new();
     let mut end = 0;
@@ -86,15 +98,11 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
             Ok((text, f)) => {
                 let head = f.word("id").filter(|_| is_session(&f) && input.options.session.is_none());
                 let Some(id) = head else {
-                    if let Some(tree) = trees.first_mut() {
-                        tree.entry(&mut plan, piece, text, &f);
-                    }
+                    trees.current.entry(&mut plan, piece, text, &f);
                     continue;
                 };
                 // Files that were joined stay what they were.
-                if let Some(tree) = trees.first_mut() {
-                    tree.end_copies(&mut plan, piece.ordinal as u64);
-                }
+                trees.current.end_copies(&mut plan, piece.ordinal as u64);
                 let next = pieces.peek().and_then(|next| input.text(next).ok());
                 let fork = forked_from(&f).zip(copies_before(&f, next.as_deref()));
                 let session = match &fork {
@@ -102,25 +110,21 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
                     None => names::session(&id)?,
                 };
                 families.insert(id.clone().into_owned(), session.clone());
-                match trees.iter().position(|tree| *tree.history.session() == session) {
-                    Some(at) => trees.swap(0, at),
-                    None => trees.insert(0, Tree::new(session)),
-                }
-                let Some(tree) = trees.first_mut() else { continue };
+                trees.enter(session);
                 match fork {
                     Some((parent, before)) => {
                         plan.parent(&parent);
                         plan.pass_between(piece);
-                        tree.begin_copies(names::branch(&id)?, before);
+                        trees.current.begin_copies(names::branch(&id)?, before);
                     }
-                    None => tree.entry(&mut plan, piece, text, &f),
+                    None => trees.current.entry(&mut plan, piece, text, &f),
                 }
             }
             Err(reason) => plan.skip(piece, reason),
         }
     }
-    for tree in &mut trees {
-        tree.end_copies(&mut plan, end);
+    trees.current.end_copies(&mut plan, end);
+    for tree in trees.others.values().chain([&trees.current]) {
         tree.finish(&mut plan);
     }
     Ok(plan.finish())
@@ -161,6 +165,29 @@ fn base(input: &Input<'_>) -> Result<SessionId, Invalid> {
         Some(f.word("id")?.into_owned())
     });
     id.map_or_else(|| input.session_or_stem(), |id| names::session(&id))
+}
+
+/// The sessions of a file.
+struct Trees {
+    /// The one that entries go to.
+    current: Tree,
+    others: HashMap<SessionId, Tree>,
+}
+
+impl Trees {
+    fn new(session: SessionId) -> Self {
+        Self { current: Tree::new(session), others: HashMap::new() }
+    }
+
+    fn enter(&mut self, session: SessionId) {
+        if *self.current.history.session() != session {
+            let next = self.others.remove(&session).unwrap_or_else(|| Tree::new(session));
+            let last = std::mem::replace(&mut self.current, next);
+            self.others.insert(last.history.session().clone(), last);
+        }
+        // Entries without ids are known by their order in their file, and this is another one.
+        self.current.unnamed = ids::Occurrences::default();
+    }
 }
 
 struct Tree {
@@ -257,11 +284,15 @@ impl Tree {
         if let Some(after) = after.filter(|_| !is_again) {
             self.history.go_back(after.filter(|event| self.history.has(*event)));
         }
+        let own = event.id;
         let draft = Draft::new(event, entry.time, Body::Record);
         let stored = match self.history.push(plan, piece, draft) {
             Added::New(id) | Added::Variant(id) => Some(id),
             Added::Duplicate => {
-                let known = id.as_deref().and_then(|id| self.entries.get(id)).copied().flatten();
+                let known = match id.as_deref() {
+                    Some(id) => self.entries.get(id).copied().flatten(),
+                    None => Some(own),
+                };
                 if let (Some(fork), Some(known)) = (&mut self.fork, known) {
                     fork.last = Some(known);
                 }
@@ -555,5 +586,104 @@ mod tests {
         let plan = plan_of("p.jsonl", &file);
         assert_eq!(drawn(&plan), ["p-1/main: session.created message.user message.user"]);
         assert_eq!((plan.skipped.len(), plan.skipped[0].line), (1, 3));
+    }
+
+    /// Every branch of a store with the ids of its entries; the line about the session is `header`.
+    fn lines(store: &Store) -> Vec<String> {
+        let name = |id| named(store, id).unwrap_or_else(|| "header".to_owned());
+        let line = |(place, ids): (String, Vec<EventId>)| {
+            format!("{place}: {}", ids.into_iter().map(name).collect::<Vec<_>>().join(" "))
+        };
+        branches(store).into_iter().map(line).collect()
+    }
+
+    #[test]
+    fn a_fork_of_a_fork_is_a_branch_of_the_same_session() {
+        let (a, b, c) = (says("a", "", "user"), says("b", "a", "assistant"), says("c", "b", "user"));
+        let (d, e) = (later(&says("d", "b", "user")), later(&says("e", "d", "assistant")));
+        let last = says("f", "d", "user").replace("03:04:06", "03:20:01");
+        let head = fork_head("p-3", "p-2").replace("03:09:00", "03:20:00");
+        let first = HEAD.to_owned() + &a + &b + &c;
+        let second = fork_head("p-2", "p-1") + &a + &b + &d + &e;
+        let third = head + &a + &b + &d + &last;
+        let joined = first.clone() + &second + &third;
+        let want = ["p-1/main: header a b c", "p-1/p-2: header a b d e", "p-1/p-3: header a b d f"];
+        let store = imported(&[("all.jsonl", &joined), ("all.jsonl", &joined)]);
+        assert_eq!(lines(&store), want);
+        let plan = plan_of("all.jsonl", &joined);
+        let parents: Vec<_> = drawn(&plan).into_iter().filter(|step| step.contains('<')).collect();
+        assert_eq!(parents, ["p-1/p-2 < main", "p-1/p-3 < p-2"]);
+        assert_eq!(restored(&plan), joined);
+    }
+
+    #[test]
+    fn copies_without_ids_are_known_in_one_file_too() {
+        let says = |text: &str, minute: &str| {
+            format!(
+                "{{\"type\":\"message\",\"timestamp\":\"2026-01-02T03:{minute}:06.000Z\",\"message\":{{\"role\":\"user\",\"content\":\"{text}\"}}}}\n"
+            )
+        };
+        let head = HEAD.replace("\"version\":3,", "");
+        let fork =
+            fork_head("p-2", "p-1").replace("\"version\":3,", "").replace("parentSession", "branchedFrom");
+        let parent = head + &says("x", "04") + &says("x", "04") + &says("y", "04");
+        let fork = fork + &says("x", "04") + &says("x", "04") + &says("z", "09");
+        let both = parent.clone() + &fork;
+        for files in [vec![("p-1.jsonl", &*parent), ("2026_p-2.jsonl", &*fork)], vec![("all.jsonl", &*both)]]
+        {
+            let store = imported(&[files.clone(), files].concat());
+            let lengths: Vec<_> =
+                branches(&store).into_iter().map(|(place, ids)| (place, ids.len())).collect();
+            assert_eq!(lengths, [("p-1/main".to_owned(), 4), ("p-1/p-2".to_owned(), 4)]);
+        }
+    }
+
+    #[test]
+    fn parents_in_a_circle_and_parents_that_are_nowhere_end_nothing() {
+        for (parents, branches) in [
+            (["a", "a", "b", "c"], 1),
+            (["d", "a", "b", "c"], 1),
+            (["b", "a", "d", "c"], 1),
+            (["x", "y", "z", "x"], 1),
+            (["", "a", "a", "a"], 3),
+        ] {
+            let entries = ["a", "b", "c", "d"].into_iter().zip(parents);
+            let file: String =
+                HEAD.to_owned() + &entries.map(|(id, parent)| says(id, parent, "user")).collect::<String>();
+            let plan = plan_of("p.jsonl", &file);
+            assert_eq!(
+                (plan.events(), plan.places().len()),
+                (5, branches),
+                "{parents:?}: {:?}",
+                drawn(&plan)
+            );
+            assert_eq!(restored(&plan), file);
+        }
+        // Files that name each other, or themselves, as their parents.
+        let (a, b) = (says("a", "", "user"), says("b", "a", "user"));
+        for (one, two) in [("p-2", "p-1"), ("p-1", "p-2")] {
+            let file = fork_head("p-1", one) + &a + &b + &fork_head("p-2", two) + &a;
+            let plan = plan_of("p.jsonl", &file);
+            assert_eq!(plan.records, plan.events() + plan.duplicates);
+            assert_eq!(restored(&plan), file);
+        }
+    }
+
+    #[test]
+    fn a_label_is_an_entry_of_its_branch_whatever_it_labels() {
+        let label = |id: &str, parent: &str, of: &str| {
+            entry(id, parent, "label", &format!("\"targetId\":\"{of}\",\"label\":\"x\""))
+        };
+        let file = HEAD.to_owned()
+            + &says("a", "", "user")
+            + &says("b", "a", "assistant")
+            + &label("c", "b", "a")
+            + &label("d", "c", "nowhere")
+            + &says("e", "d", "user");
+        let plan = plan_of("p.jsonl", &file);
+        assert_eq!(
+            drawn(&plan),
+            ["p-1/main: session.created message.user message.assistant pi.label pi.label message.user"]
+        );
     }
 }

@@ -37,18 +37,24 @@ const MAX_LABEL: usize = 128;
 
 /// Cuts a file into records.
 ///
-/// `wrapped` says whether records may be inside other objects. If not, every object is a record.
-pub(crate) fn cut(content: &Content, is_record: Test, wrapped: bool) -> Pieces {
-    walk(content, is_record, wrapped, usize::MAX)
+/// `wrapped` says whether records may be inside other objects. If not, every object is a record. `salvaged` tells the
+/// records in what is left of a damaged one, if anything does.
+pub(crate) fn cut(content: &Content, is_record: Test, salvaged: Option<Test>, wrapped: bool) -> Pieces {
+    walk(content, (is_record, salvaged), wrapped, usize::MAX)
 }
 
 /// The first records of a file, enough to detect its format.
-pub(crate) fn cut_first(content: &Content, is_record: Test, limit: usize) -> Pieces {
-    walk(content, is_record, true, limit)
+pub(crate) fn cut_first(content: &Content, is_record: Test, wrapped: bool, limit: usize) -> Pieces {
+    walk(content, (is_record, Some(is_record)), wrapped, limit)
 }
 
-fn walk(content: &Content, is_record: Test, wrapped: bool, limit: usize) -> Pieces {
-    let records = Collector::new(content, is_record);
+fn walk(
+    content: &Content,
+    (is_record, salvaged): (Test, Option<Test>),
+    wrapped: bool,
+    limit: usize,
+) -> Pieces {
+    let records = Collector::new(content, is_record, salvaged);
     let mut walk = Walk { limit, wrapped, content, records, glued: Vec::new(), is_stream: false };
     walk.file();
     walk.finish()
@@ -427,7 +433,7 @@ mod tests {
     impl Cut {
         fn new(bytes: impl AsRef<[u8]>) -> Self {
             let content = Content::memory(Bytes::copy_from_slice(bytes.as_ref()));
-            Self::of(cut(&content, is_record, true), content)
+            Self::of(cut(&content, is_record, Some(is_record), true), content)
         }
 
         fn of(pieces: Pieces, content: Content) -> Self {

@@ -10,7 +10,7 @@ use super::scan::{self, BREAKS_OFF, Fault, is_space};
 pub(super) fn rest(records: &mut Collector<'_>, range: Range<usize>, mut run: usize, fault: &Fault) {
     let (mut reported, mut found) = (false, false);
     let mut end = range.start;
-    let mut at = range.start;
+    let mut at = if records.salvages() { range.start } else { range.end };
     let mut searched = range.end;
     loop {
         let mut c = records.content.cursor(at..range.end);
@@ -24,7 +24,7 @@ pub(super) fn rest(records: &mut Collector<'_>, range: Range<usize>, mut run: us
             break;
         }
         at = start + 1;
-        if whole.is_ok() && records.is_record(&(start..c.at)) {
+        if whole.is_ok() && records.is_salvaged(&(start..c.at)) {
             let (is_reported, begins_another) = between(records, end..start, run, (reported, fault));
             reported |= is_reported;
             if begins_another {

@@ -18,6 +18,17 @@ const WORD: usize = size_of::<u64>();
 
 pub(crate) type Words = [u64; MAX_WORDS];
 
+#[cfg(test)]
+thread_local! {
+    /// Rows that were read on this thread, of all lists: what tests measure work by.
+    pub(super) static ROWS_READ: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+fn count_read() {
+    #[cfg(test)]
+    ROWS_READ.set(ROWS_READ.get() + 1);
+}
+
 /// What such a list can hold.
 pub(crate) trait Row: Clone {
     /// The number of words that it uses; the rest of its [`Words`] is ignored.
@@ -92,6 +103,7 @@ impl<T: Row> Rows<T> {
     }
 
     pub(crate) fn get(&self, index: usize) -> io::Result<Option<T>> {
+        count_read();
         match index.checked_sub(self.written) {
             Some(index) => Ok(self.tail.get(index).cloned()),
             None => Ok(self.read(index, 1)?.pop()),
@@ -134,6 +146,7 @@ impl<T: Row> Rows<T> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = io::Result<T>> + '_ {
         let (mut next, mut page) = (0, Vec::new().into_iter());
         std::iter::from_fn(move || {
+            count_read();
             if let Some(row) = page.next() {
                 next += 1;
                 return Some(Ok(row));

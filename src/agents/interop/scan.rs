@@ -4,6 +4,10 @@ use crate::limits::MAX_JSON_DEPTH;
 
 use super::content::ByteScanner;
 
+/// The fault of a text with more levels than [`MAX_JSON_DEPTH`].
+const TOO_DEEP: &str = "is nested more than 128 levels deep";
+const _: () = assert!(MAX_JSON_DEPTH == 128, "the message names the limit");
+
 /// The fault of a text that ends too early.
 pub(crate) const BREAKS_OFF: &str = "breaks off";
 
@@ -41,7 +45,7 @@ pub(crate) fn value(c: &mut ByteScanner<'_>) -> Result<(), Fault> {
             (_, b'{' | b'[') if is_value => {
                 let known = c.known_end();
                 if open.len() + known.map_or(1, |(_, levels)| levels) > MAX_JSON_DEPTH {
-                    return Err(fault(c, "is nested too deeply"));
+                    return Err(fault(c, TOO_DEEP));
                 }
                 if let Some((end, levels)) = known {
                     c.at = end;

@@ -89,6 +89,13 @@ pub(crate) fn is_record(f: &Fields<'_>) -> bool {
         })
 }
 
+/// Other logs have events with a number and a type too. A type that is not known here has attributes of its own.
+pub(crate) fn is_telling(f: &Fields<'_>) -> bool {
+    let kind = Members::new(f).scalar("eventType");
+    let is_known = kind.is_some_and(|kind| temporal_names::is_event_type(&kind));
+    is_record(f) && (is_known || f.iter().any(|(name, _)| temporal_names::is_attributes(name)))
+}
+
 /// What other events need of a record.
 struct Seen<'a> {
     id: u64,

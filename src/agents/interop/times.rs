@@ -53,13 +53,21 @@ mod tests {
             "1772569904604000",
             "1772569904604000123",
             "\"1772569904604\"",
+            "1.772569904604e9",
+            "1772569904604e-3",
+            "1772569904604000000000e-3",
+            "1772569904604000000.0",
         ] {
             assert_eq!(of_json(text), want, "{text}");
         }
         assert_eq!(of_json("\"2026-03-03T20:31:44.604Z\""), want);
         assert_eq!(of_json("\"2026-03-03T20:31:44.604\""), want);
         assert_eq!(of_json("0"), Some(Timestamp::from_micros(0)));
-        for text in ["\"soon\"", "true", "{}", "1e999", "\"\""] {
+        // More than 64 bits are nanoseconds, up to the last year that can be written.
+        assert_eq!(of_json("18446744073709551616").unwrap().to_string(), "2554-07-21T23:34:33.709552Z");
+        let long = format!("1{}", "0".repeat(400));
+        for text in ["\"soon\"", "true", "{}", "1e999", "-1e999", "1e30", "\"\"", "\"nan\"", "\"inf\"", &long]
+        {
             assert_eq!(of_json(text), None, "{text}");
         }
     }

@@ -72,7 +72,7 @@ pub(super) fn refusal(file: &str, bytes: &[u8]) -> Invalid {
 /// The formats that are closest to the first records, and what those lack.
 fn nearest(head: &[u8]) -> Vec<String> {
     let content = Content::memory(Bytes::copy_from_slice(head));
-    let pieces = pieces::cut_first(&content, |_| true, RECORDS);
+    let pieces = pieces::cut_first(&content, |_| true, true, RECORDS);
     let texts: Vec<Text> = pieces.iter().flatten().filter_map(|p| pieces.text(&p, &content).ok()).collect();
     let records: Vec<Fields<'_>> = texts.iter().filter_map(|text| Fields::parse(text).ok()).collect();
     let mut near = Vec::new();

@@ -23,7 +23,7 @@ use super::sketch::Sketch;
 use super::source::Body;
 use super::{ids, names, source};
 
-pub(crate) use record::is_record;
+pub(crate) use record::{is_record, is_telling};
 
 use line::{Spot, Tree};
 use record::Transcript;

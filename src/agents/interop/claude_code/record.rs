@@ -187,7 +187,17 @@ const WITHOUT_ID: [(&str, &str); 9] = [
     ("permission-mode", "permissionMode"),
 ];
 
-/// Whether a record can belong to a transcript. A session and a type are not enough: other logs have them too.
+/// Members that a transcript's records with an id have, also if they are null.
+const COMMON: [&str; 3] = ["parentUuid", "isSidechain", "userType"];
+
+/// Whether only a transcript has such a record. A session, an id and a type are not enough: other logs have them too.
+/// Qwen Code has all of it, but messages of parts.
+pub(crate) fn is_telling(f: &Fields<'_>) -> bool {
+    let is_common = || COMMON.iter().any(|name| f.raw(name).is_some());
+    is_record(f) && (!f.has("uuid") || is_common() && !f.object("message").has("parts"))
+}
+
+/// Whether a record can belong to a transcript.
 pub(crate) fn is_record(f: &Fields<'_>) -> bool {
     let Some(what) = f.value("type").and_then(fields::string) else { return false };
     let known = WITHOUT_ID.iter().any(|(name, member)| *name == what && f.has(member));

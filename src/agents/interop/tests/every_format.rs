@@ -8,23 +8,44 @@ use super::super::*;
 use crate::event::Catalogue;
 use crate::store::Store;
 
+/// The types that a format gives its records, for the formats that have names of their own.
+const TABLES: [(Format, &[(&str, &str)]); 10] = [
+    (Format::ClaudeCode, &claude_code::record::KINDS),
+    (Format::ClaudeStream, &claude_stream::KINDS),
+    (Format::Codex, &codex::KINDS),
+    (Format::GeminiCli, &gemini_cli::KINDS),
+    (Format::Pi, &pi::KINDS),
+    (Format::CopilotCli, &copilot_cli::KINDS),
+    (Format::OpenHands, &openhands::KINDS),
+    (Format::Temporal, &temporal::KINDS),
+    (Format::AgUi, &ag_ui::KINDS),
+    (Format::Aios, &aios::KINDS),
+];
+
 #[test]
 fn every_type_that_a_format_gives_is_in_the_catalogue() {
-    let tables: [&[(&str, &str)]; 10] = [
-        &aios::KINDS,
-        &openhands::KINDS,
-        &temporal::KINDS,
-        &claude_code::record::KINDS,
-        &codex::KINDS,
-        &gemini_cli::KINDS,
-        &claude_stream::KINDS,
-        &pi::KINDS,
-        &copilot_cli::KINDS,
-        &ag_ui::KINDS,
-    ];
-    for (theirs, ours) in tables.iter().flat_map(|t| t.iter()) {
+    for (theirs, ours) in TABLES.iter().flat_map(|(_, table)| table.iter()) {
         let known = Catalogue::builtin().find(ours).map(|t| t.name());
         assert_eq!(known, Some(*ours), "{theirs}");
+    }
+}
+
+#[test]
+fn the_docs_list_the_mapping_of_each_format() {
+    let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/import.md")).unwrap();
+    for (format, table) in TABLES {
+        let mut types: Vec<(&str, Vec<String>)> = Vec::new();
+        for (theirs, ours) in table {
+            let theirs = format!("`{theirs}`");
+            match types.iter_mut().find(|(name, _)| name == ours) {
+                Some((_, all)) => all.push(theirs),
+                None => types.push((*ours, vec![theirs])),
+            }
+        }
+        let types: Vec<String> =
+            types.into_iter().map(|(ours, theirs)| format!("`{ours}` from {}", theirs.join(", "))).collect();
+        let row = format!("| `{format}` | {} |", types.join("; "));
+        assert!(docs.lines().any(|line| line == row), "docs/import.md should have this row:\n{row}");
     }
 }
 
@@ -38,20 +59,6 @@ fn what_is_no_known_format_is_refused_with_the_way_out() {
     for format in Format::ALL {
         assert_eq!(format.to_string().parse::<Format>().unwrap(), format);
     }
-}
-
-#[test]
-fn a_log_of_another_program_is_not_taken_for_a_session() {
-    for line in [
-        r#"{"sessionId": "web-1", "type": "pageview", "url": "/", "ts": 1}"#,
-        r#"{"session": "web-1", "type": "pageview", "url": "/"}"#,
-        r#"{"type": "summary", "text": "of the day"}"#,
-        r#"{"type": "mode", "sessionId": "web-1"}"#,
-    ] {
-        assert_eq!(Format::detect("x", line.as_bytes()), None, "{line}");
-    }
-    let ours = r#"{"session": "s", "type": "page.viewed", "data": {"url": "/"}}"#;
-    assert_eq!(Format::detect("x", ours.as_bytes()), Some(Format::Retold));
 }
 
 #[test]
@@ -90,7 +97,7 @@ fn events_without_a_time_have_that_of_the_import_in_every_format() {
 #[test]
 fn a_record_over_the_limit_is_reported_and_the_rest_goes_in() {
     let file = format!(
-        "{{\"id\":1,\"timestamp\":\"2026-01-01T00:00:00\",\"source\":\"user\",\"action\":\"message\",\"x\":\"{}\"}}\n{{\"id\":2,\"timestamp\":\"2026-01-01T00:00:00\",\"source\":\"user\",\"action\":\"message\"}}\n",
+        "{{\"id\":1,\"timestamp\":\"2026-01-01T00:00:00\",\"source\":\"user\",\"action\":\"message\",\"args\":{{}},\"x\":\"{}\"}}\n{{\"id\":2,\"timestamp\":\"2026-01-01T00:00:00\",\"source\":\"user\",\"action\":\"message\",\"args\":{{}}}}\n",
         "x".repeat(200)
     );
     let options = Options::default().max_payload(150);
@@ -108,7 +115,7 @@ proptest! {
     ) {
         let records: Vec<String> = ids.iter().map(|(id, a, b)| match temporal {
             true => format!("{a}{{\"eventId\":\"{id}\",{b}\"eventType\":\"TimerFired\"}}{b}"),
-            false => format!("{a}{{\"id\":{id},\"timestamp\":\"2026-01-01T00:00:00\",{b}\"source\":\"agent\",\"action\":\"run\"}}{b}"),
+            false => format!("{a}{{\"id\":{id},\"timestamp\":\"2026-01-01T00:00:00\",{b}\"source\":\"agent\",\"action\":\"run\",\"args\":{{}}}}{b}"),
         }).collect();
         let file = format!("{head}[{}]{tail}", records.join(","));
         let plan = plan_of("t.json", &file);

@@ -19,7 +19,8 @@ fn claude_line(uuid: &str, parent: &str) -> String {
 
 #[test]
 fn files_of_one_name_are_kept_apart() {
-    let line = |s: &str| format!("{{\"sessionId\":\"{s}\",\"type\":\"x\",\"uuid\":\"u\"}}\n");
+    let line =
+        |s: &str| format!("{{\"sessionId\":\"{s}\",\"type\":\"x\",\"parentUuid\":null,\"uuid\":\"u\"}}\n");
     let (a, b) = (plan_of("1/log.jsonl", line("a")), plan_of("2/log.jsonl", line("b")));
     let all: Vec<_> = [&a, &b]
         .into_iter()
@@ -56,7 +57,8 @@ fn a_file_name_never_leads_out_of_its_folder() {
 
 #[test]
 fn a_file_that_grew_after_an_unfinished_line_is_put_together_with_its_line_ends() {
-    let line = |n: u32| format!("{{\"sessionId\":\"a\",\"type\":\"x\",\"uuid\":\"u{n}\"}}");
+    let line =
+        |n: u32| format!("{{\"sessionId\":\"a\",\"type\":\"x\",\"parentUuid\":null,\"uuid\":\"u{n}\"}}");
     let old = plan_of("l.jsonl", line(1));
     let new = plan_of("l.jsonl", format!("{}\n{}", line(1), line(2)));
     let first = events(&old).next().unwrap();
@@ -71,7 +73,7 @@ fn a_file_that_grew_after_an_unfinished_line_is_put_together_with_its_line_ends(
 #[test]
 fn what_is_too_long_for_metadata_is_kept_beside_it() {
     let pad = "x".repeat(20_000);
-    let event = "{\"eventId\":\"1\",\"eventType\":\"X\"}";
+    let event = "{\"eventId\":\"1\",\"eventType\":\"TimerFired\"}";
     for file in [
         format!("{{\"pad\":\"{pad}\",\"events\":[{event}]}}"),
         format!("{{\"events\":[{event}],\"pad\":\"{pad}\"}}"),
@@ -232,7 +234,8 @@ fn every_run_of_a_file_becomes_a_session() {
 
 #[test]
 fn files_of_one_name_are_given_back_with_their_folders() {
-    let line = |s: &str| format!("{{\"sessionId\":\"{s}\",\"type\":\"x\",\"uuid\":\"u\"}}\n");
+    let line =
+        |s: &str| format!("{{\"sessionId\":\"{s}\",\"type\":\"x\",\"parentUuid\":null,\"uuid\":\"u\"}}\n");
     let store = imported(&[
         ("/x/run-a/log.jsonl", &line("a")),
         ("/y/run-b/log.jsonl", &line("b")),

@@ -81,7 +81,7 @@ fn files() -> Vec<(Format, &'static str, Vec<String>)> {
             Format::ClaudeStream,
             "out.jsonl",
             vec![
-                stream("system", "\"subtype\":\"init\""),
+                stream("system", "\"subtype\":\"init\",\"tools\":[]"),
                 stream("system", "\"subtype\":\"status\""),
                 stream("system", "\"subtype\":\"status\""),
                 stream("user", "\"parent_tool_use_id\":\"toolu_1\",\"message\":{\"content\":\"x\"}"),
@@ -141,6 +141,38 @@ fn a_file_that_grows_is_the_same_as_at_once_and_comes_back() {
             assert_eq!(files.len(), 1);
             assert_eq!(String::from_utf8_lossy(&files[0].bytes), whole, "{format} cut after {cut}");
         }
+    }
+}
+
+#[test]
+fn a_branch_keeps_its_name_and_its_events_when_its_file_grows() {
+    for (format, name, lines) in files() {
+        let store = Store::in_memory().unwrap();
+        let mut before: Vec<(String, Vec<EventId>)> = Vec::new();
+        for end in 1..=lines.len() {
+            let part = lines[..end].concat();
+            for new in [1, 0] {
+                let loaded = load(&store, plan_of(name, &part), &mut |_| {}).unwrap();
+                assert_eq!(loaded.new, new, "{format} at line {end}");
+                let now = branches(&store);
+                for (branch, ids) in &before {
+                    let is_kept =
+                        |(name, all): &(String, Vec<EventId>)| name == branch && all.starts_with(ids);
+                    assert!(now.iter().any(is_kept), "{format} at line {end}: {branch}");
+                }
+                assert!(new == 1 || now == before, "{format} at line {end}");
+                before = now;
+            }
+        }
+        let is_named = |(branch, _): &(String, Vec<EventId>)| {
+            let (_, branch) = branch.split_once('/').unwrap();
+            branch == "main" || branch.strip_prefix("side-").is_some_and(|id| id.len() == 8)
+        };
+        assert!(
+            before.iter().all(is_named),
+            "{format}: {:?}",
+            before.iter().map(|(b, _)| b).collect::<Vec<_>>()
+        );
     }
 }
 

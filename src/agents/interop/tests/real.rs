@@ -6,16 +6,68 @@ use bytes::Bytes;
 
 use super::super::testing::{events, restored_files};
 use super::super::*;
+use crate::store::Store;
+
+/// What no format takes: logs of other programs, and a trajectory of SWE-agent.
+const FOREIGN: [&str; 3] = ["analytics.ndjson", "esdb.ndjson", "ctf_katy.traj"];
 
 fn real(folder: &str) -> Vec<(PathBuf, Bytes)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/real").join(folder);
-    let Ok(entries) = std::fs::read_dir(&root) else {
-        println!("skipped: {} is not there", root.display());
-        return Vec::new();
-    };
-    let mut files: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
+    shared(&format!("real/{folder}"))
+}
+
+/// The files of a folder and of those in it.
+fn shared(folder: &str) -> Vec<(PathBuf, Bytes)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(folder);
+    let (mut folders, mut files) = (vec![root.clone()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            println!("skipped: {} is not there", folder.display());
+            continue;
+        };
+        for path in entries.map(|entry| entry.unwrap().path()) {
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
     files.sort();
     files.into_iter().map(|p| (p.clone(), std::fs::read(p).unwrap().into())).collect()
+}
+
+#[test]
+fn every_file_goes_into_a_store_once_and_comes_back_byte_for_byte() {
+    let is_prose = |path: &Path| path.extension().is_some_and(|e| e == "md");
+    let files = ["real", "cases"].into_iter().flat_map(shared).filter(|(path, _)| !is_prose(path));
+    for (path, bytes) in files {
+        let name = path.to_string_lossy().into_owned();
+        let is_foreign = FOREIGN.iter().any(|foreign| path.ends_with(foreign));
+        let Ok(plan) = parse(&name, &bytes, &Options::default()) else {
+            assert!(is_foreign, "{name} is refused");
+            continue;
+        };
+        assert!(!is_foreign, "{name} is taken for {}", plan.format);
+        let store = Store::in_memory().unwrap();
+        let first = load(&store, plan.clone(), &mut |_| {}).unwrap();
+        assert_eq!(first.records, first.new + first.duplicates + first.skipped.len(), "{name}");
+        let again = load(&store, plan, &mut |_| {}).unwrap();
+        assert_eq!((again.new, again.import, again.changed), (0, None, None), "{name}");
+        let (back, left) = export_sources(&store, &ExportScope::All, &mut |_| {}).unwrap();
+        assert_eq!((back.len(), left), (1, 0), "{name}");
+        assert!(back[0].bytes == bytes, "{name} did not come back");
+        assert!(store.maintenance().verify().unwrap().is_clean(), "{name}");
+    }
+}
+
+#[test]
+fn a_file_that_has_changed_comes_back_as_it_is_now() {
+    let all = shared("cases/reimport");
+    for pair in all.chunks_exact(2) {
+        let store = Store::in_memory().unwrap();
+        for (path, bytes) in pair.iter().chain(&pair[..1]) {
+            let plan = parse("log.jsonl", bytes, &Options::default()).unwrap();
+            load(&store, plan, &mut |_| {}).unwrap();
+            let (back, _) = export_sources(&store, &ExportScope::All, &mut |_| {}).unwrap();
+            assert!(back.len() == 1 && back[0].bytes == *bytes, "{}", path.display());
+        }
+    }
 }
 
 #[test]
