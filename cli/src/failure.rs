@@ -95,6 +95,10 @@ fn hint(e: &Error) -> Option<String> {
             "`--store PATH` or RETOLD_STORE selects another; `retold append` and `retold import` create one"
                 .into()
         }
+        Error::NotFound { what: "label", name } => {
+            let session = name.rsplit(' ').next().unwrap_or(name);
+            format!("`retold label {session}` lists its labels")
+        }
         Error::NotFound { what: "consumer", .. } => {
             "`retold consumer ls` lists the consumers; `retold consumer add` creates one".into()
         }

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use super::app::App;
 use super::failure::Outcome;
+use super::label::{Wanted as WantedLabel, has_all, wanted};
 use super::span::{ago, amount, bar, of_phase, since};
 use super::style::{BAD, DIM, NAME, PLAIN};
 use super::table::{Cell, Table, cell};
@@ -19,6 +20,7 @@ use retold::wire::SessionCard;
   retold ls                                    most recently written first
   retold ls --status running --since 1h        running, with an event in the last hour
   retold ls --sort tokens --limit 10           the ten that used the most tokens
+  retold ls --label team=search --label prio   those with both labels, prio with any value
 
 Status and progress are those of the current branch, which is named if it is not main; tokens, cost and errors are those of all branches, each event counted once.")]
 pub(super) struct Args {
@@ -35,6 +37,9 @@ pub(super) struct Args {
     /// Only sessions with an event since this time, or for this long: 90s, 15m, 1h 30m, 7d
     #[arg(long, value_name = "TIME|SPAN", value_parser = since)]
     since: Option<Timestamp>,
+    /// Only sessions with this label, or with this value of it; repeat to require more
+    #[arg(long, value_name = "KEY[=VALUE]", value_parser = wanted)]
+    label: Vec<WantedLabel>,
     /// At most this many
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -73,7 +78,9 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         all += page.len();
         for info in page.iter().filter(|info| args.since.is_none_or(|since| info.last >= Some(since))) {
             let card = board.card(info)?;
-            if args.status.is_empty() || args.status.contains(&card.phase) {
+            let is_recent = args.since.is_none_or(|since| card.info.last >= Some(since));
+            let has_status = args.status.is_empty() || args.status.contains(&card.phase);
+            if is_recent && has_status && has_all(&card.labels, &args.label) {
                 cards.push(card);
             }
         }

@@ -3,6 +3,7 @@
 
 mod adopt;
 mod alerts;
+mod annotations;
 mod app;
 mod append;
 mod append_lines;
@@ -32,10 +33,12 @@ mod import_report;
 mod imports;
 mod info;
 mod interrupt;
+mod label;
 mod lease;
 mod ls;
 mod man;
 mod migrate;
+mod note;
 mod open;
 mod output;
 mod panics;
@@ -175,6 +178,10 @@ enum Verb {
     Ls(ls::Args),
     /// Show everything about a session on one screen
     Describe(describe::Args),
+    /// Set, remove or list the labels of a session
+    Label(label::Args),
+    /// Add a note to a session
+    Note(note::Args),
     /// Print counts, types and rates of events
     Stats(stats::Args),
     /// Draw the branches of a session
@@ -373,6 +380,8 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Sessions(args) => sessions::run(&args, app),
         Verb::Ls(args) => ls::run(&args, app),
         Verb::Describe(args) => describe::run(&args, app),
+        Verb::Label(args) => label::run(&args, app),
+        Verb::Note(args) => note::run(&args, app),
         Verb::Stats(args) => stats::run(&args, app),
         Verb::Branches(args) => branches::run(&args, app),
         Verb::Fork(args) => fork::run(&args, app),

@@ -1,13 +1,15 @@
 //! Sessions at a glance: what the built-in projections know about each, side by side.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::roles::Roles;
-use super::{Lifecycle, Lives, Progress, Resource, Tracks, Used};
+use super::{Annotated, Annotations, Lifecycle, Lives, Progress, Resource, Tracks, Used};
 use crate::error::{Error, Result};
 use crate::event::{Address, Catalogue, Phase, Sequence, SessionId, Timestamp};
 use crate::project::Projected;
-use crate::store::{SessionInfo, Store};
+use crate::store::{SessionInfo, Store, StoreHandle};
 
 /// Lifecycle, progress and resources of every session of a store.
 ///
@@ -28,6 +30,8 @@ pub struct Board {
     progress: Projected<Tracks>,
     resource: Projected<Used>,
     spent: Projected<Used>,
+    annotations: Projected<Annotated>,
+    store: StoreHandle,
 }
 
 /// What is known about a branch, all at the same sequence.
@@ -46,7 +50,8 @@ pub struct Glance {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Card {
-    /// What the store knows about it.
+    /// What the store knows about it. Its `last` is when something last happened in it: labels and notes that were
+    /// added later do not count.
     pub info: SessionInfo,
     /// Its phase; `None` before any lifecycle event.
     pub phase: Option<Phase>,
@@ -64,6 +69,8 @@ pub struct Card {
     pub cost_usd: f64,
     /// Failures.
     pub errors: f64,
+    /// Its labels: values by key.
+    pub labels: BTreeMap<String, String>,
 }
 
 impl Board {
@@ -78,6 +85,8 @@ impl Board {
             progress: store.project(Progress::with(roles.clone()))?,
             resource: store.project(Resource::with(roles.clone()))?,
             spent: store.project(Resource::over_sessions(roles))?,
+            annotations: store.project(Annotations)?,
+            store: store.handle(),
         })
     }
 
@@ -104,6 +113,21 @@ impl Board {
         self.spent.state(session.as_str())
     }
 
+    /// The labels of a session and the notes on it.
+    ///
+    /// # Errors
+    /// As [`Projected::state`].
+    pub fn annotated(&self, session: &SessionId) -> Result<Annotated> {
+        self.annotations.state(session.as_str())
+    }
+
+    /// When the latest event was recorded in a branch other than that of annotations.
+    fn last_happened(&self, session: &SessionId) -> Result<Option<Timestamp>> {
+        let branches = self.store.reader()?.infos_of(session)?;
+        let others = branches.iter().filter(|b| b.place.branch.as_str() != Annotations::BRANCH);
+        Ok(others.filter_map(|b| b.last).max())
+    }
+
     /// The card of a session.
     ///
     /// # Errors
@@ -115,10 +139,15 @@ impl Board {
             found => found?,
         };
         let spent = self.spent(&info.session)?;
+        let annotated = self.annotated(&info.session)?;
+        let mut info = info.clone();
+        if !annotated.is_empty() {
+            info.last = self.last_happened(&info.session)?;
+        }
         let life = glance.lifecycle.session;
         let track = glance.progress.session.unwrap_or_default();
         Ok(Card {
-            info: info.clone(),
+            info,
             phase: life.phase,
             since: life.phase.map(|_| life.since),
             why: life.error.or(life.reason),
@@ -127,6 +156,7 @@ impl Board {
             tokens: spent.tokens(),
             cost_usd: spent.sum("cost_usd"),
             errors: spent.sum("errors"),
+            labels: annotated.labels.into_iter().map(|(key, label)| (key, label.value)).collect(),
         })
     }
 }
