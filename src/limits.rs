@@ -241,6 +241,8 @@ pub const MAX_WATCHED: usize = 1_024;
 pub const ALERTS_KEPT: usize = 16;
 /// Entities that a timeline lays out.
 pub const MAX_TIMELINE_ROWS: usize = 10_000;
+/// The last events of a timeline whose entities are remembered for the events that they cause.
+pub const TIMELINE_CAUSES: usize = 65_536;
 /// Threads of one rebuild.
 pub const REBUILD_THREADS: usize = 8;
 
@@ -307,6 +309,8 @@ pub const MAX_LABELS: usize = 64;
 pub const MAX_NOTE_BYTES: usize = 16 * 1_024;
 /// The last notes on a session that are kept at hand; all are counted.
 pub const NOTES_KEPT: usize = 16;
+/// Characters of the argument that tells a call of a tool from another. Longer ones are cut.
+pub const MAX_TELLING_CHARS: usize = 160;
 /// Bytes of a payload that is kept as it was read for the next projection that looks at the same event.
 pub const MAX_SHARED_PAYLOAD_BYTES: usize = 256 * 1_024;
 /// Entities that have ended and are still kept with their lives. Older ones are in the counts only.
