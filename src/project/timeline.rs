@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::lasting::Lasting;
 use super::nesting::Nesting;
-use crate::event::{Catalogue, Event, Timestamp};
+use crate::event::{Catalogue, Event, Phase, Timestamp};
 use crate::limits::MAX_TIMELINE_ROWS;
 
 /// The entities of a branch and their phases over time, folded by the roles of its events.
@@ -121,6 +121,18 @@ impl Timeline {
             known.enter(phase, at);
         }
         self.nesting.entered(&self.entities, row);
+        if entity.whole && phase == Phase::Running {
+            self.session_runs(at);
+        }
+    }
+
+    /// A session that was only created is running once something that stands for it does.
+    fn session_runs(&mut self, at: Timestamp) {
+        let Some(row) = self.nesting.row(&self.entities, "session", "") else { return };
+        let is_new = |e: &&mut Lasting| e.spans.last().is_some_and(|span| span.phase == Phase::Created);
+        if let Some(session) = self.entities.get_mut(row).filter(is_new) {
+            session.enter(Phase::Running, at);
+        }
     }
 
     /// The entities, in order of appearance.
@@ -167,7 +179,7 @@ impl Timeline {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{NewEvent, Phase};
+    use crate::event::NewEvent;
     use crate::store::{Query, Store};
     use serde_json::json;
 
@@ -199,6 +211,14 @@ mod tests {
         assert_eq!(spans(tool), [(Phase::Running, 1, 4), (Phase::Failed, 4, 4), (Phase::Running, 6, 6)]);
         assert_eq!((tool.outcome(0), tool.outcome(2), tool.end()), (Some(Phase::Failed), None, None));
         assert_eq!((run.end(), timeline.events()), (None, 4));
+    }
+
+    #[test]
+    fn a_session_is_running_once_its_run_is() {
+        let timeline = of(&[(0, "session.created"), (2, "run.started"), (5, "run.failed"), (6, "session.closed")]);
+        let [session, run] = timeline.entities() else { panic!("{timeline:?}") };
+        assert_eq!(spans(session), [(Phase::Created, 0, 2), (Phase::Running, 2, 6), (Phase::Completed, 6, 6)]);
+        assert_eq!((run.parent, session.parent), (Some(0), None));
     }
 
     #[test]

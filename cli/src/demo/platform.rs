@@ -103,7 +103,8 @@ fn first_coder(s: &mut Script) -> Result<(), Invalid> {
     s.at(70, coder.api_call(PROVIDER.0, PROVIDER.1, (6_100, 420), Duration::from_millis(5_150)));
     s.at(72, coder.progress(10.0, "tests", "writing the failing test"));
     s.at(75, coder.workspace(Operation::Create, "tests/login.rs", Some(812), Some("sha256:9f2c")));
-    s.say(80, of!(ToolInvoked { tool: "cargo", tool_call_id: "c-2", args: "test login" }))?;
+    let args = json!({"command": "test login"});
+    s.say(80, of!(ToolInvoked { tool: "cargo", tool_call_id: "c-2", args: args }))?;
     s.say(112, of!(ToolErrored { tool: "cargo", tool_call_id: "c-2", error: "the build folder is locked" }))?;
     let reason = "the lock was let go";
     s.say(125, of!(ToolRetried { tool: "cargo", tool_call_id: "c-2", attempt: 2u64, reason: reason }))?;
@@ -130,7 +131,8 @@ fn goes_back(s: &mut Script) -> Result<(), Invalid> {
     );
     s.say(295, of!(SandboxRolledBack { sandbox_id: "sb-1", reason: "the tests fail" }))?;
     s.say(297, of!(CheckpointRestored { checkpoint_id: "cp-1", reason: "the tests fail", by: "planner" }))?;
-    s.say(298, of!(PlanErrored { plan_id: "p-2", error: "its second step breaks old names" }))
+    s.at(298, coder.lifecycle(Some(Phase::Failed), Phase::Deleted, Some("its changes were rolled back")));
+    s.say(299, of!(PlanErrored { plan_id: "p-2", error: "its second step breaks old names" }))
 }
 
 fn second_coder(s: &mut Script) -> Result<(), Invalid> {
@@ -186,6 +188,5 @@ fn review(s: &mut Script) -> Result<(), Invalid> {
     s.say(695, of!(SandboxCommitted { sandbox_id: "sb-2", changes: json!(["src/name.rs"]), by: "mara" }))?;
     s.say(697, of!(PlanApplied { plan_id: "p-3", changes: json!(["src/name.rs"]), by: "mara" }))?;
     s.at(699, coder.lifecycle(Some(Phase::Running), Phase::Completed, None));
-    s.at(702, coder.lifecycle(Some(Phase::Completed), Phase::Deleted, Some("its work is merged")));
     s.say(705, of!(SessionClosed { reason: "shipped", by: "mara" }))
 }

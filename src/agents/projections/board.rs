@@ -29,7 +29,6 @@ pub struct Board {
     lifecycle: Projected<Lives>,
     progress: Projected<Tracks>,
     resource: Projected<Used>,
-    spent: Projected<Used>,
     annotations: Projected<Annotated>,
     store: StoreHandle,
 }
@@ -63,7 +62,7 @@ pub struct Card {
     pub fraction: Option<f64>,
     /// Microseconds left after its last report of progress, at its rate.
     pub left_us: Option<u64>,
-    /// Tokens read and written, over all branches, each event counted once. The same holds for cost and errors.
+    /// Tokens read and written, over all branches as in [`Board::spent`]. The same holds for cost and errors.
     pub tokens: f64,
     /// US dollars.
     pub cost_usd: f64,
@@ -83,8 +82,7 @@ impl Board {
         Ok(Self {
             lifecycle: store.project(Lifecycle::with(roles.clone()))?,
             progress: store.project(Progress::with(roles.clone()))?,
-            resource: store.project(Resource::with(roles.clone()))?,
-            spent: store.project(Resource::over_sessions(roles))?,
+            resource: store.project(Resource::with(roles))?,
             annotations: store.project(Annotations)?,
             store: store.handle(),
         })
@@ -105,12 +103,43 @@ impl Board {
         })
     }
 
-    /// What a session has used over all its branches, each event counted once.
+    /// What a session has used over all its branches: of each branch, what it has used since it was forked. So what a fork
+    /// inherits counts once, and a total or a run's sum that is reported on a fork counts as far as it exceeds what the fork
+    /// inherits.
     ///
     /// # Errors
     /// As [`Projected::state`].
     pub fn spent(&self, session: &SessionId) -> Result<Used> {
-        self.spent.state(session.as_str())
+        let branches = self.store.reader()?.infos_of(session)?;
+        if branches.is_empty() {
+            return Err(self.store.identity().not_found("session", session));
+        }
+        let mut spent = Used::default();
+        for branch in branches.iter().filter(|branch| branch.events > 0) {
+            let place = || Address::from(branch.place.clone());
+            let head = match self.resource.state(place().at(branch.head)) {
+                // It was deleted meanwhile.
+                Err(Error::NotFound { .. } | Error::Deleted { .. }) => continue,
+                found => found?,
+            };
+            let fork = branch.parent.as_ref().map(|(_, fork)| *fork).filter(|fork| *fork > Sequence::ZERO);
+            spent.add_own(
+                &head,
+                &fork.map_or_else(|| Ok(Used::default()), |fork| self.inherited(place().at(fork)))?,
+            );
+        }
+        Ok(spent)
+    }
+
+    /// What had been used where a branch was forked.
+    fn inherited(&self, fork: Address) -> Result<Used> {
+        match self.resource.state(fork) {
+            // It was removed since.
+            Err(Error::Truncated { .. } | Error::NotFound { .. } | Error::Deleted { .. }) => {
+                Ok(Used::default())
+            }
+            found => found,
+        }
     }
 
     /// The labels of a session and the notes on it.
@@ -134,11 +163,11 @@ impl Board {
     /// As [`Projected::state`]. A session whose current branch does not exist has an empty card.
     pub fn card(&self, info: &SessionInfo) -> Result<Card> {
         let shown = Address::new(info.session.clone(), info.current.clone());
-        let glance = match self.glance(&shown) {
-            Err(Error::NotFound { .. }) => Glance::default(),
-            found => found?,
+        let (glance, is_all) = match self.glance(&shown) {
+            Err(Error::NotFound { .. }) => (Glance::default(), false),
+            found => (found?, info.branches == 1),
         };
-        let spent = self.spent(&info.session)?;
+        let spent = if is_all { glance.resource } else { self.spent(&info.session)? };
         let annotated = self.annotated(&info.session)?;
         let mut info = info.clone();
         if !annotated.is_empty() {

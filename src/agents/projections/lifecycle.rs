@@ -116,6 +116,10 @@ impl Projection for Lifecycle {
         "lifecycle"
     }
 
+    fn version(&self) -> u32 {
+        2
+    }
+
     fn shape(&self) -> u64 {
         self.0.shape()
     }
@@ -152,7 +156,9 @@ impl Lives {
             PhaseStep::Odd => self.note(event, role_reading, from, report),
             _ => self.kinds.entry(kind.clone()).or_default().count(from, report.phase, step, took),
         }
-        let follows = *whole && step != PhaseStep::Odd;
+        // Cleaning up after one that had ended says nothing new about the session.
+        let cleans_up = report.phase == Phase::Deleted && from.is_some_and(Phase::is_final);
+        let follows = *whole && step != PhaseStep::Odd && !cleans_up;
         if follows && !(report.phase.is_final() && self.is_another_at_work(kind, id)) {
             self.session.take(report, LIFE_SESSION_TRANSITIONS);
         }

@@ -5,6 +5,8 @@ pub mod alerts;
 mod amount;
 mod annotations;
 mod board;
+#[cfg(test)]
+mod board_tests;
 mod chart;
 mod counts;
 mod coverage;
