@@ -210,9 +210,7 @@ fn crash(path: &Path, app: &mut App) -> Result<u64, Failure> {
 fn crash_part(app: &mut App) -> Outcome {
     app.out.for_people();
     let store = app.writing()?;
-    let line = |n: u64| {
-        format!("{{\"tool_call_id\": \"t-2\", \"line\": \"test login::case_{n} ... ok\"}}")
-    };
+    let line = |n: u64| format!("{{\"tool_call_id\": \"t-2\", \"line\": \"test login::case_{n} ... ok\"}}");
     let output = (1..100_000).map(|n| event("tool.progress", line(n)));
     for event in first_try().into_iter().chain(output) {
         append(app, &store, SESSION, Expect::Any, event)?;
@@ -260,7 +258,9 @@ fn event(kind: &'static str, data: impl Into<bytes::Bytes>) -> NewEvent {
 
 /// A call of cargo, with its arguments.
 fn cargo(call: &str) -> NewEvent {
-    let data = format!("{{\"tool\": \"cargo\", \"tool_call_id\": \"{call}\", \"args\": {{\"command\": \"test login\"}}}}");
+    let data = format!(
+        "{{\"tool\": \"cargo\", \"tool_call_id\": \"{call}\", \"args\": {{\"command\": \"test login\"}}}}"
+    );
     event("tool.invoked", data).actor("agent")
 }
 
@@ -285,7 +285,10 @@ fn first_try() -> Vec<NewEvent> {
         event("message.user", r#"{"text": "Login fails for names with an umlaut."}"#).actor("mara"),
         agent(event("tool.invoked", grep)),
         event("tool.completed", r#"{"tool": "grep", "tool_call_id": "t-1", "result": {"hits": 3}}"#),
-        agent(event("plan.created", r#"{"plan_id": "p-1", "goal": "find the cause, change the code, test"}"#)),
+        agent(event(
+            "plan.created",
+            r#"{"plan_id": "p-1", "goal": "find the cause, change the code, test"}"#,
+        )),
         agent(event("decision.made", r#"{"choice": "change normalize() at once"}"#)),
         cargo("t-2"),
     ]

@@ -54,12 +54,13 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         n => store.events(Query::branch(place.clone())?.from(first).limit(n))?.collect::<Result<_, _>>()?,
     };
     if !app.out.is_table() {
-        let described =
-            Described::new(&at, &glance, &spent, &figures, (&branches, &current), &last).annotated(&annotated);
+        let described = Described::new(&at, &glance, &spent, &figures, (&branches, &current), &last)
+            .annotated(&annotated);
         return app.out.document(&described);
     }
     let view = of_branch(&store, &place)?;
-    Screen { app, now: Timestamp::now(), spent, current, annotated }.show(&at, &glance, &figures, &branches, &last, view)
+    Screen { app, now: Timestamp::now(), spent, current, annotated }
+        .show(&at, &glance, &figures, &branches, &last, view)
 }
 
 /// Columns of the label before a line, with the gap.

@@ -54,6 +54,7 @@ mod role_words;
 mod schema;
 mod select;
 mod sessions;
+mod short_help;
 mod span;
 mod state;
 mod state_diff;
@@ -76,7 +77,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::builder::styling::{AnsiColor, Styles};
+use clap::builder::styling::{Style, Styles};
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use app::App;
@@ -88,11 +89,12 @@ use retold::wire::Exit;
 use span::seconds;
 use style::paint;
 
+/// Without colors for what has to be read: they are hard to see on a background that was not thought of.
 const STYLES: Styles = Styles::styled()
-    .header(AnsiColor::White.on_default().bold())
-    .usage(AnsiColor::White.on_default().bold())
-    .literal(AnsiColor::Cyan.on_default())
-    .placeholder(AnsiColor::Green.on_default());
+    .header(Style::new().bold().underline())
+    .usage(Style::new().bold().underline())
+    .literal(Style::new().bold())
+    .placeholder(Style::new());
 
 /// Record, replay, follow, fork and compare sessions of agents and long-running jobs.
 #[derive(Debug, Parser)]
@@ -107,41 +109,48 @@ struct Cli {
 
 /// Accepted before and after the verb.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Everywhere")]
+#[command(next_help_heading = "Global options")]
 struct Global {
     /// Path of the store's file [env: RETOLD_STORE] [default: ./retold.redb]
     #[arg(long, global = true, value_name = "PATH")]
     store: Option<PathBuf>,
     /// Folder of upcasters, which bring old events to their newest shape as they are read [env: RETOLD_MIGRATIONS]
     /// [default: none; ./migrations is not used automatically]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "DIR")]
     migrations: Option<PathBuf>,
     /// table, json (one document), jsonl (one document per line) or cloudevents [default: table on a terminal, jsonl in a pipe]
     #[arg(short, long, global = true, value_name = "FORMAT", hide_possible_values = true)]
     output: Option<Format>,
     /// auto, always or never; auto respects NO_COLOR
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true
+    )]
     color: Color,
     /// How long to wait for a store that another process has open and does not share, or for its owner to answer
-    #[arg(long, global = true, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    #[arg(long, global = true, hide_short_help = true, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
     wait: Duration,
     /// File that defines types of your own, in TOML or JSON; `retold types` lists them too [env: RETOLD_TYPES]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
     types: Option<PathBuf>,
     /// Refuse events of an unknown type
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide_short_help = true)]
     strict_types: bool,
     /// Validate payloads against the schema of their type: off, warn or enforce [default: off]
-    #[arg(long, global = true, value_name = "HOW", hide_possible_values = true)]
+    #[arg(long, global = true, hide_short_help = true, value_name = "HOW", hide_possible_values = true)]
     validate: Option<Validate>,
     /// The settings file [env: RETOLD_CONFIG] [default: retold.toml in this folder, or the nearest above]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
     config_file: Option<PathBuf>,
     /// Print no messages except errors
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, hide_short_help = true)]
     quiet: bool,
     /// Log what the store does; repeat up to three times for more
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(short, long, global = true, hide_short_help = true, action = ArgAction::Count)]
     verbose: u8,
 }
 
@@ -273,6 +282,14 @@ impl Verb {
 fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
     color_of(&args).apply();
+    if short_help::is_asked(&args, command()) {
+        output::help(&short_help::text(&command()), false);
+        return ExitCode::from(Exit::Done.code());
+    }
+    if args.len() < 2 {
+        output::help(&short_help::text(&command()), true);
+        return ExitCode::from(Exit::Usage.code());
+    }
     let parsed = command().try_get_matches_from(args).and_then(|matches| {
         let verb = matches.subcommand_name().unwrap_or_default().to_owned();
         Ok((Cli::from_arg_matches(&matches)?, verb))

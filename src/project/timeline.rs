@@ -215,9 +215,13 @@ mod tests {
 
     #[test]
     fn a_session_is_running_once_its_run_is() {
-        let timeline = of(&[(0, "session.created"), (2, "run.started"), (5, "run.failed"), (6, "session.closed")]);
+        let timeline =
+            of(&[(0, "session.created"), (2, "run.started"), (5, "run.failed"), (6, "session.closed")]);
         let [session, run] = timeline.entities() else { panic!("{timeline:?}") };
-        assert_eq!(spans(session), [(Phase::Created, 0, 2), (Phase::Running, 2, 6), (Phase::Completed, 6, 6)]);
+        assert_eq!(
+            spans(session),
+            [(Phase::Created, 0, 2), (Phase::Running, 2, 6), (Phase::Completed, 6, 6)]
+        );
         assert_eq!((run.parent, session.parent), (Some(0), None));
     }
 

@@ -78,9 +78,8 @@ impl<'a> TimelineView<'a> {
             micros: e.micros(),
             spans: e.spans.iter().map(span).collect(),
         };
-        let is_in = |first: Timestamp, last: Timestamp| {
-            part.is_none_or(|(from, to)| first <= to && last >= from)
-        };
+        let is_in =
+            |first: Timestamp, last: Timestamp| part.is_none_or(|(from, to)| first <= to && last >= from);
         let range = part.or(timeline.range());
         let warnings = timeline.warnings().iter().filter(|w| is_in(w.at, w.at));
         Self {

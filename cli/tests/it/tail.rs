@@ -133,7 +133,8 @@ fn the_demo_never_touches_a_store_that_holds_more() {
 fn the_story_of_the_demo_agrees_with_itself() {
     let shell = Shell::new();
     shell.ok(&["demo"]);
-    let of = |args: &[&str]| json(&shell.ok(&[args, &["--store", "retold-demo.redb", "-o", "json"]].concat()));
+    let of =
+        |args: &[&str]| json(&shell.ok(&[args, &["--store", "retold-demo.redb", "-o", "json"]].concat()));
     let listed = of(&["ls", "--sort", "name"]);
     let card = |n: usize, member: &str| listed[n][member].clone();
     for (n, place, status) in [(0, "fix-login", "failed"), (1, "ship-login", "completed")] {
@@ -154,7 +155,13 @@ fn the_story_of_the_demo_agrees_with_itself() {
     // Both attempts were paid for, and nothing that is listed as completed has anything left running.
     assert_eq!(card(0, "tokens"), 48_200.0 + 17_900.0);
     let better = of(&["describe", "fix-login/test-first"]);
-    assert_eq!((&better["lifecycle"]["session"]["phase"], &better["lifecycle"]["odd"]), (&"completed".into(), &0.into()));
+    assert_eq!(
+        (&better["lifecycle"]["session"]["phase"], &better["lifecycle"]["odd"]),
+        (&"completed".into(), &0.into())
+    );
     let spent = &better["session_resource"]["measures"]["tokens"]["sum"];
-    assert_eq!((spent, &better["resource"]["measures"]["tokens"]["sum"]), (&66_100.0.into(), &17_900.0.into()));
+    assert_eq!(
+        (spent, &better["resource"]["measures"]["tokens"]["sum"]),
+        (&66_100.0.into(), &17_900.0.into())
+    );
 }

@@ -79,15 +79,31 @@ fn with_steps() -> Shell {
     for (time, kind, data) in [
         ("00:00", "run.started", r#"{"run_id": "r-1", "goal": "fix the login"}"#),
         ("00:05", "step.started", r#"{"index": 1, "name": "find the cause"}"#),
-        ("00:10", "tool.invoked", r#"{"tool": "Grep", "tool_call_id": "c-1", "args": {"pattern": "normalize", "path": "src/"}}"#),
+        (
+            "00:10",
+            "tool.invoked",
+            r#"{"tool": "Grep", "tool_call_id": "c-1", "args": {"pattern": "normalize", "path": "src/"}}"#,
+        ),
         ("00:12", "tool.completed", r#"{"tool": "Grep", "tool_call_id": "c-1"}"#),
-        ("00:14", "tool.invoked", r#"{"tool": "Task", "tool_call_id": "c-2", "args": {"prompt": "read\n the logs"}}"#),
-        ("00:15", "tool.invoked", r#"{"tool": "Read", "tool_call_id": "c-3", "parent_tool_use_id": "c-2", "args": {"file_path": "app.log"}}"#),
+        (
+            "00:14",
+            "tool.invoked",
+            r#"{"tool": "Task", "tool_call_id": "c-2", "args": {"prompt": "read\n the logs"}}"#,
+        ),
+        (
+            "00:15",
+            "tool.invoked",
+            r#"{"tool": "Read", "tool_call_id": "c-3", "parent_tool_use_id": "c-2", "args": {"file_path": "app.log"}}"#,
+        ),
         ("00:20", "tool.completed", r#"{"tool": "Read", "tool_call_id": "c-3"}"#),
         ("00:25", "tool.completed", r#"{"tool": "Task", "tool_call_id": "c-2"}"#),
         ("00:30", "step.completed", r#"{"index": 1}"#),
         ("00:31", "step.started", r#"{"index": 2, "name": "change the code"}"#),
-        ("00:40", "tool.invoked", r#"{"tool": "Bash", "tool_call_id": "c-4", "args": {"command": "cargo test"}}"#),
+        (
+            "00:40",
+            "tool.invoked",
+            r#"{"tool": "Bash", "tool_call_id": "c-4", "args": {"command": "cargo test"}}"#,
+        ),
         ("00:55", "tool.errored", r#"{"tool": "Bash", "tool_call_id": "c-4", "error": "1 failed"}"#),
         ("01:00", "run.failed", r#"{"run_id": "r-1", "reason": "a test fails"}"#),
     ] {
@@ -102,11 +118,15 @@ fn entities_hang_below_their_parents_and_tools_say_what_they_do() {
     let shell = with_steps();
     insta::assert_snapshot!("timeline_tree", shell.ok(&["timeline", "s", "-o", "table", "-q"]));
     let laid = json(&shell.ok(&["timeline", "s", "-o", "json"]));
-    let entity = |id: &str| laid["entities"].as_array().unwrap().iter().find(|e| e["id"] == id).unwrap().clone();
+    let entity =
+        |id: &str| laid["entities"].as_array().unwrap().iter().find(|e| e["id"] == id).unwrap().clone();
     assert_eq!(entity("r-1").get("parent"), None);
     assert_eq!(entity("1")["parent"], serde_json::json!({"kind": "run", "id": "r-1"}));
     assert_eq!(entity("c-3")["parent"]["id"], "c-2");
-    assert_eq!((&entity("c-3")["detail"], &entity("c-2")["detail"]), (&"app.log".into(), &"read the logs".into()));
+    assert_eq!(
+        (&entity("c-3")["detail"], &entity("c-2")["detail"]),
+        (&"app.log".into(), &"read the logs".into())
+    );
     // What is left out takes nobody's place in the tree.
     let few = shell.ok(&["timeline", "s", "-o", "table", "-q", "--kind", "tool"]);
     assert!(few.lines().any(|line| line.starts_with("Task read the logs")), "{few}");

@@ -96,7 +96,8 @@ impl SessionLabelled {
     pub fn new(key: impl Into<String>, value: impl Into<String>) -> Result<Self, Invalid> {
         let (key, value) = (label_key(key.into())?, value.into());
         if value.len() > MAX_LABEL_BYTES {
-            let reason = format!("{key} has a value of {} bytes; the limit is {MAX_LABEL_BYTES}", value.len());
+            let reason =
+                format!("{key} has a value of {} bytes; the limit is {MAX_LABEL_BYTES}", value.len());
             return Err(Invalid::new("label", reason));
         }
         if value.contains(char::is_control) {
