@@ -53,10 +53,10 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     }
     app.out.for_people();
     let path = app.store.clone();
-    let mut pause = Pause::new(args.fast, app);
+    let pause = Pause::new(args.fast, app);
     clear(&path, app)?;
     app.out.line(format!(
-        "{} An agent is asked to repair a login. Its store: {}\n",
+        "{} An agent is asked to fix a login. Its store: {}\n",
         paint(HEADER, "retold demo."),
         paint(NAME, path.display())
     ))?;
@@ -67,7 +67,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     if !pause.goes_on(app)? {
         return Ok(());
     }
-    scene(app, "2. Another process opens the same file")?;
+    scene(app, "2. A new process opens the same file")?;
     let store = app.changing()?;
     let found = store.head(SESSION)?;
     let clean = store.maintenance().verify()?.is_clean();
@@ -77,13 +77,16 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         good(found.get() >= acknowledged, "nothing was lost", "events were lost"),
         good(clean, "clean", "not clean"),
     ))?;
-    app.out.line("   The agent reads where it was and continues. It does not end well:")?;
+    app.out.line("   The agent reads where it stopped and continues, but fails:")?;
     play(app, &store, SESSION, found, resumed(found))?;
 
     if !pause.goes_on(app)? {
         return Ok(());
     }
-    scene(app, &format!("3. A second attempt, forked where the first one decided: {SESSION}@{DECISION}"))?;
+    scene(
+        app,
+        &format!("3. A second attempt, forked where the first one made its decision: {SESSION}@{DECISION}"),
+    )?;
     store.fork(
         Address::new(SESSION.try_into()?, retold::event::BranchName::main()).at(DECISION),
         "test-first",
@@ -267,7 +270,11 @@ fn cargo(call: &str) -> NewEvent {
 /// How a call of cargo ended.
 fn tested(call: &str, failed: u32, passed: u32) -> NewEvent {
     let kind = if failed == 0 { "tool.completed" } else { "tool.errored" };
-    let error = if failed == 0 { String::new() } else { format!("\"error\": \"{failed} tests failed\", ") };
+    let error = if failed == 0 {
+        String::new()
+    } else {
+        format!("\"error\": \"{} failed\", ", count(failed.into(), "test"))
+    };
     let result = format!("{error}\"result\": {{\"failed\": {failed}, \"passed\": {passed}}}");
     event(kind, format!("{{\"tool\": \"cargo\", \"tool_call_id\": \"{call}\", {result}}}"))
 }

@@ -149,7 +149,8 @@ impl Screen<'_> {
             }
         }
         if let Some(us) = life.completed_after_us {
-            self.line("took", span(us))?;
+            let since = if life.restarts > 0 { " since it last began" } else { "" };
+            self.line("took", format!("{}{}", span(us), paint(DIM, since)))?;
         }
         let often = [(life.restarts, "restart"), (life.failures, "failure")];
         let often: Vec<String> =
@@ -216,7 +217,7 @@ impl Screen<'_> {
         if lives.kinds.is_empty() {
             return Ok(());
         }
-        self.title("WHAT IS IN IT")?;
+        self.title("ENTITIES")?;
         let rows = lives.kinds.iter().map(|(kind, tally)| {
             let phases = tally.phases.iter().map(|(phase, n)| format!("{} {phase}", grouped(*n)));
             let phases: Vec<String> = phases.collect();
@@ -240,7 +241,7 @@ impl Screen<'_> {
         if open.is_empty() {
             return Ok(());
         }
-        self.title("AT WORK, OR FAILED")?;
+        self.title("ACTIVE OR FAILED")?;
         let rows = open.iter().take(ROWS).map(|(kind, id, life)| {
             let track = glance.progress.entities.get(*kind).and_then(|of| of.get(*id));
             let share = track.and_then(|t| t.fraction).map(|f| format!("{:.0}%", f * 100.0));
@@ -304,7 +305,7 @@ impl Screen<'_> {
         if lives.odd == 0 {
             return Ok(());
         }
-        self.title("MAKES NO SENSE")?;
+        self.title("ANOMALIES")?;
         let rows = lives.anomalies.iter().rev().take(ROWS).map(|odd| {
             vec![
                 cell(&odd.at).style(NAME),

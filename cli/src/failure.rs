@@ -75,13 +75,13 @@ fn hint(e: &Error) -> Option<String> {
             "in a shell, JSON goes between single quotes: --data '{\"n\": 1}'".into()
         }
         Error::BranchClosed { place, .. } => {
-            format!("`retold fork {place} NAME` makes a branch that goes on from there")
+            format!("`retold fork {place} NAME` creates a branch that continues from there")
         }
         Error::Deleted { place, .. } => {
-            format!("`retold branches {}` lists the branches that are left", place.session)
+            format!("`retold branches {}` lists the remaining branches", place.session)
         }
         Error::Truncated { place, first } => {
-            format!("`retold read {place} --from {first}` shows what is left")
+            format!("`retold read {place} --from {first}` shows the remaining events")
         }
         Error::NotFound { what: "session", .. } => "`retold sessions` lists the sessions".into(),
         Error::NotFound { what: "branch", name } => {
@@ -121,7 +121,7 @@ fn hint(e: &Error) -> Option<String> {
         Error::NotFound { what: "projection", .. } => "`retold projections` lists the projections".into(),
         Error::Parked { at, .. } => {
             let before = at.sequence().map_or(0, |s| s.get().saturating_sub(1));
-            format!("the state before it is at {}@{before}; `retold rebuild` folds it again", at.place())
+            format!("the state before it is at {}@{before}; `retold rebuild` rebuilds it", at.place())
         }
         Error::NotFound { what: "event", .. } => {
             "`retold read` and `retold branches` show what exists".into()
@@ -151,7 +151,9 @@ fn hint(e: &Error) -> Option<String> {
         Error::Unknown { .. } => {
             "run the same command again; with --id the event is not recorded twice".into()
         }
-        Error::LeaseHeld { .. } | Error::LeaseLost { .. } => "`retold lease ls` shows who holds what".into(),
+        Error::LeaseHeld { .. } | Error::LeaseLost { .. } => {
+            "`retold lease ls` lists the leases and their holders".into()
+        }
         Error::Diverged { .. } => {
             "`retold read` shows what is there now; --from N begins at an event, --from start at the first"
                 .into()

@@ -14,7 +14,7 @@ pub(super) struct Args {
     /// The event's id
     #[arg(value_name = "EVENT_ID")]
     id: String,
-    /// As it was appended, not upcast
+    /// Without upcasting: as the event was appended
     #[arg(long)]
     raw: bool,
 }

@@ -22,7 +22,7 @@ use retold::wire::SessionCard;
   retold ls --sort tokens --limit 10           the ten that used the most tokens
   retold ls --label team=search --label prio   those with both labels, prio with any value
 
-Status and progress are those of the current branch, which is named if it is not main; tokens, cost and errors are those of all branches, each event counted once.")]
+Status and progress are those of the current branch, which is named if it is not main; tokens, cost and errors are those of all branches together.")]
 pub(super) struct Args {
     /// Only sessions in this phase: created, running, paused, waiting, completed, failed, stopped, cancelled,
     /// deleted, or none; repeat to add more

@@ -197,33 +197,33 @@ enum Verb {
     Branches(branches::Args),
     /// Create a branch at an event of another
     Fork(fork::Args),
-    /// Close a branch: nothing is appended to it any more
+    /// Close a branch, so that it accepts no more events
     Close(close::Args),
-    /// Say when a branch is deleted by itself: at a time, or once it is not used
+    /// Set when a branch is deleted automatically: at a time, or when unused
     Expire(expire::Args),
     /// Delete a branch, or a session with all its branches
     Delete(delete::Args),
     /// Remove the first events of a branch
     Truncate(truncate::Args),
-    /// Remove what was deleted or truncated from the file
+    /// Free the space of deleted and truncated events
     Purge(purge::Args),
     /// Delete sessions, or their first events, by age, number or size
     Retain(retain::Args),
     /// Compare two branches of a session
     Diff(diff::Args),
-    /// Append a branch's own events to the branch it was forked from
+    /// Append a branch's own events to its parent
     Promote(promote::Args),
-    /// Make a branch the current one, which verbs show when given only its session
+    /// Make a branch current: the one that is shown when only the session is named
     Adopt(adopt::Args),
-    /// Print a projection's state: of a branch as of any event or time, of a session, or of a key
+    /// Print a projection's state, now or as of any event or time
     State(state::Args),
     /// Compare two states of a projection
     StateDiff(state_diff::Args),
     /// Draw a timeline of each task and tool, in the terminal or as SVG
     Timeline(timeline::Args),
-    /// List alerts, and raise those that are due
+    /// List alerts, or raise those that are due
     Alerts(alerts::Args),
-    /// List the projections: how far they are, and where they are parked
+    /// List the projections, their progress and where they are parked
     Projections(projections::Args),
     /// Rebuild a projection
     Rebuild(rebuild::Args),
@@ -239,15 +239,15 @@ enum Verb {
     Import(import::Args),
     /// List imports, and how files changed between them
     Imports(imports::Args),
-    /// Write events for other programs, or return imported files
+    /// Export events for other programs, or the imported files
     Export(export::Args),
     /// Copy the store into a new file, or what is new since an earlier backup, while it is in use
     Backup(backup::BackupArgs),
-    /// Make a store of a backup, or of a chain of them
+    /// Restore a store from a backup, or from a chain of them
     Restore(backup::RestoreArgs),
-    /// Give back the space that the store does not use any more
+    /// Shrink the file by giving unused space back
     Compact(compact::Args),
-    /// Put a new store together from what is sound in a damaged file
+    /// Recover what is readable in a damaged file into a new store
     Repair(repair::Args),
     /// Check everything in the store
     Verify(verify::Args),
@@ -259,7 +259,7 @@ enum Verb {
     Schema(schema::Args),
     /// Print statistics and settings of the store
     Info(info::Args),
-    /// Play a small agent run: crash and resume, a better fork, a diff
+    /// Record a small agent run: a crash and a resume, a fork, a diff
     Demo(demo::Args),
     /// Print shell completions
     Completions(completions::Args),
@@ -346,7 +346,7 @@ fn run(cli: Cli, verb: &str) -> Exit {
             for damage in damage {
                 app.out.say(format!("{} {damage}", paint(style::ERROR, "damaged:")));
             }
-            app.out.note("What can be read was shown; `retold verify` checks the whole store.");
+            app.out.note("Everything that could be read was shown; `retold verify` checks the whole store.");
             Exit::Corrupt
         }
         Err(failure) => {

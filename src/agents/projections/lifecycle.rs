@@ -180,8 +180,8 @@ impl Lives {
             self.anomalies.pop_front();
         }
         let why = match from.is_final() {
-            true => format!("it had ended as {from}, and was not begun again"),
-            false => format!("it was {from}, so it cannot become {} any more", report.phase),
+            true => format!("it had already ended as {from} and was not restarted"),
+            false => format!("it was already {from}, so it cannot become {}", report.phase),
         };
         self.anomalies.push_back(Anomaly {
             at: event.address().to_string(),

@@ -47,7 +47,7 @@ fn what_makes_no_sense_is_kept_with_its_address_and_changes_nothing() {
     let odd = &lives.anomalies[0];
     assert_eq!((odd.at.as_str(), odd.kind.as_str(), odd.id.as_str()), ("s/main@3", "task.blocked", "t"));
     assert_eq!((odd.from, odd.to), (Phase::Completed, Phase::Waiting));
-    assert_eq!(odd.why, "it had ended as completed, and was not begun again");
+    assert_eq!(odd.why, "it had already ended as completed and was not restarted");
 }
 
 #[test]
