@@ -18,7 +18,7 @@ pub enum Error {
     },
     /// A record was not as the commit expected: somebody else has changed it. Nothing was written.
     #[error(
-        "{record} was changed by somebody else meanwhile; nothing was written: read it again, then try again"
+        "{record} was changed by somebody else in the meantime; nothing was written: read it again and retry"
     )]
     RecordChanged {
         /// The table and the key.
@@ -228,7 +228,7 @@ pub enum Error {
         at: String,
     },
     /// An earlier backup from which no incremental one can be made of this store.
-    #[error("{path} is no base for an incremental backup of this store: {reason}; take a full one")]
+    #[error("{path} is not a base for an incremental backup of this store: {reason}; make a full one")]
     NotABase {
         /// The earlier backup.
         path: String,

@@ -243,6 +243,8 @@ pub const MAX_WATCHED: usize = 1_024;
 pub const ALERTS_KEPT: usize = 16;
 /// Entities that a timeline lays out.
 pub const MAX_TIMELINE_ROWS: usize = 10_000;
+/// The last events of a timeline whose entities are remembered for the events that they cause.
+pub const TIMELINE_CAUSES: usize = 65_536;
 /// Threads of one rebuild.
 pub const REBUILD_THREADS: usize = 8;
 
@@ -301,6 +303,16 @@ pub const MAX_CHAIN: usize = 10_000;
 pub const MAX_CACHED_ROLES: usize = 4_096;
 /// Bytes of a text that a built-in projection keeps: a name, a reason, an error. Longer ones are cut.
 pub const MAX_LABEL_BYTES: usize = 256;
+/// Bytes of the key of a label. Its value has at most [`MAX_LABEL_BYTES`].
+pub const MAX_LABEL_KEY_BYTES: usize = 64;
+/// Labels of a session.
+pub const MAX_LABELS: usize = 64;
+/// Bytes of a note on a session.
+pub const MAX_NOTE_BYTES: usize = 16 * 1_024;
+/// The last notes on a session that are kept at hand; all are counted.
+pub const NOTES_KEPT: usize = 16;
+/// Characters of the argument that tells a call of a tool from another. Longer ones are cut.
+pub const MAX_TELLING_CHARS: usize = 160;
 /// Bytes of a payload that is kept as it was read for the next projection that looks at the same event.
 pub const MAX_SHARED_PAYLOAD_BYTES: usize = 256 * 1_024;
 /// Entities that have ended and are still kept with their lives. Older ones are in the counts only.

@@ -18,7 +18,7 @@ pub use compaction::CompactionView;
 pub use consumer::{ConsumerView, DeadLetterView, Delivered};
 pub use coverage::TypeCoverage;
 pub use lease::LeaseView;
-pub use overview::{Described, SessionCard, StoreStats};
+pub use overview::{Described, LabelView, SessionCard, StoreStats};
 pub use problem::{Code, Exit, ProblemDocument, code};
 pub use projected::{ProjectionView, Rebuilt, RetriedView, State, StateChange};
 pub use repaired::RepairedView;

@@ -16,11 +16,11 @@ use retold::wire::{BackupView, RestoredView};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  retold backup runs-2026-11-28.redb        while the application goes on
+  retold backup runs-2026-11-28.redb        while the application runs
   retold restore runs-2026-11-28.redb       under the name of --store, which must be free
 
   retold backup monday.redb                               the full one
-  retold backup tuesday.redb --since monday.redb          what has come since
+  retold backup tuesday.redb --since monday.redb          what is new since then
   retold backup wednesday.redb --since tuesday.redb
   retold restore monday.redb tuesday.redb wednesday.redb
 
@@ -28,12 +28,12 @@ The copy has everything that was acknowledged when the command began, and is che
 store of its own: every verb works on it with --store.
 
 With --since, the file has the events that came after the earlier backup, and all branches and records as they are now. It is \
-checked in the same way, and is no store by itself: keep all the files from the full one on. The earlier backup is only read.")]
+checked in the same way, but is not a store by itself: keep every file back to the full backup. The earlier backup is only read.")]
 pub(super) struct BackupArgs {
     /// The new file
     #[arg(value_name = "FILE")]
     to: PathBuf,
-    /// Write only what has come since this backup, which is a full or an incremental one
+    /// Write only what is new since this backup, full or incremental
     #[arg(long, value_name = "EARLIER")]
     since: Option<PathBuf>,
 }
@@ -45,17 +45,17 @@ pub(super) struct BackupArgs {
   retold restore runs-2026-11-28.redb --store runs.redb --to-time 2026-11-28T02:40:00Z
   retold restore monday.redb tuesday.redb wednesday.redb --store runs.redb
 
-The backups are only read, and what is made of them is checked. Nothing is overwritten: move the old store away first. With \
+The backups are only read, and the new store is checked. Nothing is overwritten: move the old store away first. With \
 --to-position or --to-time, the new store has every commit up to there as a whole; consumers go back to that point, dead \
-letters, timers and imports that came later are gone, and projections are folded anew.")]
+letters, timers and imports that came later are gone, and projections are rebuilt.")]
 pub(super) struct RestoreArgs {
-    /// The full backup, then the incremental ones in the order in which they were made, none left out
+    /// The full backup, then every incremental one in the order in which they were made
     #[arg(value_name = "FILE", required = true)]
     from: Vec<PathBuf>,
     /// Restore commits up to this position
     #[arg(long, value_name = "N", conflicts_with = "to_time")]
     to_position: Option<u64>,
-    /// Restore commits that were recorded up to this time, or up to so long ago: 90s, 15m, 1h 30m, 7d
+    /// Restore commits up to this time, or until this long ago: 90s, 15m, 1h 30m, 7d
     #[arg(long, value_name = "TIME|SPAN", value_parser = since)]
     to_time: Option<Timestamp>,
 }

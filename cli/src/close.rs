@@ -10,7 +10,7 @@ use retold::wire;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  retold close run-7                    nothing is appended to run-7 any more
+  retold close run-7                    run-7 accepts no more events
   retold close run-7/retry              the same for one of its branches
 
 A closed branch can be read and forked. Tailing it ends after its last event. Without a branch it closes main, \

@@ -9,7 +9,7 @@ use retold::wire::CompactionView;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
-  retold compact        while the application goes on
+  retold compact        while the application runs
 
 The store is copied into a new file beside its own, which then takes its place: until then the folder needs room for both. \
 What `retold info` calls dead space is given back.")]

@@ -35,7 +35,7 @@ const PAUSE: Duration = Duration::from_millis(100);
     fi
   done
 
-An event is delivered at least once: until it is acknowledged or parked, or becomes a dead letter.")]
+An event is delivered at least once: until it is acknowledged, or moved to the dead-letter queue.")]
 #[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -107,7 +107,7 @@ struct Add {
     /// The ack deadline of a delivery [default: 30]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     deadline: Option<Duration>,
-    /// How often an event is delivered before it becomes a dead letter [default: 5]
+    /// How often an event is delivered before it goes to the dead-letter queue [default: 5]
     #[arg(long, value_name = "N")]
     max_deliveries: Option<u32>,
     /// How many deliveries may be in flight at once [default: 256]

@@ -34,7 +34,7 @@ enum Verb {
     Ls(Ls),
     /// Show a dead letter and its event
     Show(One),
-    /// Send one or all back to their owner, for redelivery
+    /// Replay one or all: their owner gets them again
     #[command(override_usage = "retold dead-letters replay [OPTIONS] <OWNER> <POSITION|--all>")]
     Replay(Which),
     /// Drop one or all; the events stay

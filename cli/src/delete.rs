@@ -12,10 +12,9 @@ use retold::lifecycle::{Removal, RemovalPreview};
 #[command(after_help = "Examples:
   retold delete run-7/retry             one branch of a session
   retold delete run-7 --session         the session with all its branches
-  retold delete run-7/retry --dry-run   what would go, and nothing is changed
+  retold delete run-7/retry --dry-run   show what would be deleted
 
-Nothing of a deleted branch is read or listed any more; its forks go on, and read what they inherit. Its name and the ids of \
-its events are free again. `retold purge` removes from the file what no fork inherits.")]
+A deleted branch is no longer read or listed. Its forks stay, and still read what they inherit. Its name and the ids of its events can be used again. `retold purge` removes from the file what no fork inherits.")]
 pub(super) struct Args {
     /// The branch, which is named even if it is main; or a session, with --session
     #[arg(value_name = "SESSION/BRANCH")]
@@ -23,7 +22,7 @@ pub(super) struct Args {
     /// Delete all branches of the session
     #[arg(long)]
     session: bool,
-    /// Say what would go, and change nothing
+    /// Print what would be removed, and change nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -34,8 +33,9 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         false => {
             let address: Address = args.address.parse()?;
             if !args.address.contains('/') {
-                let text =
-                    format!("name the branch, {address}/main for example, or add --session for all of them");
+                let text = format!(
+                    "name the branch, for example {address}/main, or add --session to delete all of them"
+                );
                 return Err(Failure::Usage(text));
             }
             Removal::Branch(address)
@@ -80,5 +80,9 @@ pub(super) fn would_go(removal: &Removal, name: &str, app: &mut App) -> Outcome 
     if inherited > 0 {
         parts.push(format!("{} would stay for forks", count(inherited, "event")));
     }
-    app.out.line(format!("of {} would go: {}; nothing was changed", paint(NAME, name), parts.join(", ")))
+    app.out.line(format!(
+        "of {} would be removed: {}; nothing was changed",
+        paint(NAME, name),
+        parts.join(", ")
+    ))
 }

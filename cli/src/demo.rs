@@ -1,6 +1,7 @@
 //! `retold demo`: a small agent run, recorded in its own store. What it shows really happens: the first part runs in
 //! a process that is killed.
 
+mod pause;
 mod platform;
 
 use std::fs;
@@ -15,6 +16,7 @@ use super::open::shared;
 use super::style::{BAD, DIM, GOOD, HEADER, NAME, of_kind, paint};
 use super::table::shorten;
 use super::view::{count, summary};
+use pause::Pause;
 use platform::SOURCE;
 use retold::agents::projections::Coverage;
 use retold::error::Error;
@@ -33,9 +35,12 @@ const KILLED_AFTER: u64 = 8;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The store is ./retold-demo.redb unless --store names another. An existing demo store is \
-replaced; a store that holds anything else is never touched."
+replaced; a store that holds anything else is never touched. On a terminal it waits for Enter between its parts."
 )]
 pub(super) struct Args {
+    /// Do not wait between the parts; without a terminal it never waits
+    #[arg(long)]
+    fast: bool,
     /// Plays the part of the process that is killed
     #[arg(long, hide = true)]
     crash_part: bool,
@@ -48,9 +53,10 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     }
     app.out.for_people();
     let path = app.store.clone();
+    let pause = Pause::new(args.fast, app);
     clear(&path, app)?;
     app.out.line(format!(
-        "{} An agent is asked to repair a login. Its store: {}\n",
+        "{} An agent is asked to fix a login. Its store: {}\n",
         paint(HEADER, "retold demo."),
         paint(NAME, path.display())
     ))?;
@@ -58,7 +64,10 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     scene(app, "1. The agent works, until its process is killed")?;
     let acknowledged = crash(&path, app)?;
 
-    scene(app, "2. Another process opens the same file")?;
+    if !pause.goes_on(app)? {
+        return Ok(());
+    }
+    scene(app, "2. A new process opens the same file")?;
     let store = app.changing()?;
     let found = store.head(SESSION)?;
     let clean = store.maintenance().verify()?.is_clean();
@@ -68,32 +77,40 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         good(found.get() >= acknowledged, "nothing was lost", "events were lost"),
         good(clean, "clean", "not clean"),
     ))?;
-    app.out.line("   The agent reads where it was and continues. It does not end well:")?;
+    app.out.line("   The agent reads where it stopped and continues, but fails:")?;
     play(app, &store, SESSION, found, resumed(found))?;
 
-    scene(app, &format!("3. A second attempt, forked where the first one decided: {SESSION}@{DECISION}"))?;
+    if !pause.goes_on(app)? {
+        return Ok(());
+    }
+    scene(
+        app,
+        &format!("3. A second attempt, forked where the first one made its decision: {SESSION}@{DECISION}"),
+    )?;
     store.fork(
         Address::new(SESSION.try_into()?, retold::event::BranchName::main()).at(DECISION),
         "test-first",
     )?;
     play(app, &store, BETTER, DECISION.into(), second_try())?;
 
+    if !pause.goes_on(app)? {
+        return Ok(());
+    }
     scene(app, "4. The two attempts side by side")?;
     let (left, right): (Address, Address) = (SESSION.parse()?, BETTER.parse()?);
     let compared = store.diff(&left, &right)?;
     diff::show(app, &store, (left.place(), right.place()), compared)?;
 
+    if !pause.goes_on(app)? {
+        return Ok(());
+    }
     scene(app, &format!("5. A longer run, with a platform and three coders: {SHIPPED}"))?;
     longer(app, &store)?;
     store.close()?;
 
     app.out.line(format!("\n{}", paint(HEADER, "Try next:")))?;
     let (program, place) = (called_as(), quoted(&path.display().to_string()));
-    for rest in [
-        format!("read {BETTER}"),
-        format!("branches {SESSION}"),
-        "read --all --type '**.errored' -o json".to_owned(),
-    ] {
+    for rest in ["ls".to_owned(), format!("describe {BETTER}"), format!("timeline {SHIPPED}")] {
         app.out.line(format!("  {}", paint(NAME, format!("{program} --store {place} {rest}"))))?;
     }
     Ok(())
@@ -196,7 +213,7 @@ fn crash(path: &Path, app: &mut App) -> Result<u64, Failure> {
 fn crash_part(app: &mut App) -> Outcome {
     app.out.for_people();
     let store = app.writing()?;
-    let line = |n: u64| format!("{{\"line\": \"test login::case_{n} ... ok\"}}");
+    let line = |n: u64| format!("{{\"tool_call_id\": \"t-2\", \"line\": \"test login::case_{n} ... ok\"}}");
     let output = (1..100_000).map(|n| event("tool.progress", line(n)));
     for event in first_try().into_iter().chain(output) {
         append(app, &store, SESSION, Expect::Any, event)?;
@@ -242,29 +259,61 @@ fn event(kind: &'static str, data: impl Into<bytes::Bytes>) -> NewEvent {
     NewEvent::new(kind).json_text(data).source(SOURCE)
 }
 
+/// A call of cargo, with its arguments.
+fn cargo(call: &str) -> NewEvent {
+    let data = format!(
+        "{{\"tool\": \"cargo\", \"tool_call_id\": \"{call}\", \"args\": {{\"command\": \"test login\"}}}}"
+    );
+    event("tool.invoked", data).actor("agent")
+}
+
+/// How a call of cargo ended.
+fn tested(call: &str, failed: u32, passed: u32) -> NewEvent {
+    let kind = if failed == 0 { "tool.completed" } else { "tool.errored" };
+    let error = if failed == 0 {
+        String::new()
+    } else {
+        format!("\"error\": \"{} failed\", ", count(failed.into(), "test"))
+    };
+    let result = format!("{error}\"result\": {{\"failed\": {failed}, \"passed\": {passed}}}");
+    event(kind, format!("{{\"tool\": \"cargo\", \"tool_call_id\": \"{call}\", {result}}}"))
+}
+
+fn edited(file: &str, size: u32) -> NewEvent {
+    let data = format!("{{\"path\": \"{file}\", \"operation\": \"write\", \"size\": {size}}}");
+    event("resource.modified", data).actor("agent")
+}
+
 fn first_try() -> Vec<NewEvent> {
     let agent = |e: NewEvent| e.actor("agent");
+    let grep = r#"{"tool": "grep", "tool_call_id": "t-1", "args": {"pattern": "normalize", "path": "src/"}}"#;
     vec![
-        event("run.started", r#"{"goal": "make the login tests pass"}"#),
+        event("run.started", r#"{"run_id": "r-1", "goal": "make the login tests pass"}"#),
         event("message.user", r#"{"text": "Login fails for names with an umlaut."}"#).actor("mara"),
-        agent(event("tool.invoked", r#"{"tool": "grep", "args": "normalize src/"}"#)),
-        event("tool.completed", r#"{"tool": "grep", "hits": 3}"#),
-        agent(event("plan.created", r#"{"steps": ["find the cause", "change the code", "test"]}"#)),
+        agent(event("tool.invoked", grep)),
+        event("tool.completed", r#"{"tool": "grep", "tool_call_id": "t-1", "result": {"hits": 3}}"#),
+        agent(event(
+            "plan.created",
+            r#"{"plan_id": "p-1", "goal": "find the cause, change the code, test"}"#,
+        )),
         agent(event("decision.made", r#"{"choice": "change normalize() at once"}"#)),
-        agent(event("tool.invoked", r#"{"tool": "cargo", "args": "test login"}"#)),
+        cargo("t-2"),
     ]
 }
 
 fn resumed(head: Sequence) -> Vec<NewEvent> {
-    let agent = |e: NewEvent| e.actor("agent");
+    let reason = "no step forward in two tries";
     vec![
-        event("run.resumed", format!("{{\"after\": {head}}}")),
-        agent(event("coder.edited", r#"{"file": "src/name.rs", "lines": 14}"#)),
-        agent(event("tool.invoked", r#"{"tool": "cargo", "args": "test login"}"#)),
-        event("tool.errored", r#"{"tool": "cargo", "failed": 4, "passed": 31}"#),
-        agent(event("coder.edited", r#"{"file": "src/name.rs", "lines": 52}"#)),
-        event("tool.errored", r#"{"tool": "cargo", "failed": 9, "passed": 26}"#),
-        event("run.failed", r#"{"reason": "no step forward in two tries", "tokens": 48200}"#),
+        event("run.resumed", format!("{{\"run_id\": \"r-1\", \"after\": {head}}}")),
+        event("tool.cancelled", r#"{"tool_call_id": "t-2", "reason": "its process was killed"}"#),
+        edited("src/name.rs", 948),
+        cargo("t-3"),
+        tested("t-3", 4, 31),
+        edited("src/name.rs", 1_420),
+        cargo("t-4"),
+        tested("t-4", 9, 26),
+        event("plan.cancelled", format!("{{\"plan_id\": \"p-1\", \"reason\": \"{reason}\"}}")),
+        event("run.failed", format!("{{\"run_id\": \"r-1\", \"reason\": \"{reason}\", \"tokens\": 48200}}")),
     ]
 }
 
@@ -272,10 +321,13 @@ fn second_try() -> Vec<NewEvent> {
     let agent = |e: NewEvent| e.actor("agent");
     vec![
         agent(event("decision.made", r#"{"choice": "write the failing test first"}"#)),
-        agent(event("coder.edited", r#"{"file": "tests/login.rs", "lines": 9}"#)),
-        event("tool.errored", r#"{"tool": "cargo", "failed": 1, "passed": 35}"#),
-        agent(event("coder.edited", r#"{"file": "src/name.rs", "lines": 3}"#)),
-        event("tool.completed", r#"{"tool": "cargo", "failed": 0, "passed": 36}"#),
-        event("run.completed", r#"{"tokens": 17900}"#),
+        edited("tests/login.rs", 310),
+        cargo("t-5"),
+        tested("t-5", 1, 35),
+        edited("src/name.rs", 955),
+        cargo("t-6"),
+        tested("t-6", 0, 36),
+        agent(event("plan.applied", r#"{"plan_id": "p-1"}"#)),
+        event("run.completed", r#"{"run_id": "r-1", "tokens": 17900}"#),
     ]
 }

@@ -1,5 +1,6 @@
 //! `retold describe`
 
+use super::annotations::{labels, notes};
 use super::app::App;
 use super::branches::{named, tree};
 use super::current::Shown;
@@ -8,7 +9,7 @@ use super::span::{ago, amount, bar, of_phase, span, sparks, wrapped};
 use super::style::{BAD, DIM, HEADER, NAME, NOTICE, paint};
 use super::table::{Table, cell, clean, shorten};
 use super::view::{Events, View, count, grouped, of_branch, short};
-use retold::agents::projections::{Board, Figures, Glance, Life, Stats, Track, Used};
+use retold::agents::projections::{Annotated, Board, Figures, Glance, Life, Stats, Track, Used};
 use retold::event::{Address, BranchName, Event, Phase, Sequence, Timestamp};
 use retold::limits::MAX_PAGE;
 use retold::store::{BranchInfo, Query};
@@ -45,6 +46,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let branches = store.branches(at.session())?;
     let current = store.current(at.session())?;
     let spent = board.spent(at.session())?;
+    let annotated = board.annotated(at.session())?;
     let shown = args.events.min(MAX_PAGE);
     let first = Sequence::new(head.get().saturating_sub(shown as u64) + 1);
     let last: Vec<Event> = match shown.min(head.get() as usize) {
@@ -52,17 +54,13 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         n => store.events(Query::branch(place.clone())?.from(first).limit(n))?.collect::<Result<_, _>>()?,
     };
     if !app.out.is_table() {
-        return app.out.document(&Described::new(
-            &at,
-            &glance,
-            &spent,
-            &figures,
-            (&branches, &current),
-            &last,
-        ));
+        let described = Described::new(&at, &glance, &spent, &figures, (&branches, &current), &last)
+            .annotated(&annotated);
+        return app.out.document(&described);
     }
     let view = of_branch(&store, &place)?;
-    Screen { app, now: Timestamp::now(), spent, current }.show(&at, &glance, &figures, &branches, &last, view)
+    Screen { app, now: Timestamp::now(), spent, current, annotated }
+        .show(&at, &glance, &figures, &branches, &last, view)
 }
 
 /// Columns of the label before a line, with the gap.
@@ -75,6 +73,8 @@ struct Screen<'a> {
     spent: Used,
     /// The session's current branch.
     current: BranchName,
+    /// Labels and notes.
+    annotated: Annotated,
 }
 
 impl Screen<'_> {
@@ -88,6 +88,7 @@ impl Screen<'_> {
         view: View,
     ) -> Outcome {
         self.head(at, &glance.lifecycle.session, figures)?;
+        self.annotations()?;
         if let Some(track) = &glance.progress.session {
             self.progress(track)?;
         }
@@ -148,7 +149,8 @@ impl Screen<'_> {
             }
         }
         if let Some(us) = life.completed_after_us {
-            self.line("took", span(us))?;
+            let since = if life.restarts > 0 { " since it last began" } else { "" };
+            self.line("took", format!("{}{}", span(us), paint(DIM, since)))?;
         }
         let often = [(life.restarts, "restart"), (life.failures, "failure")];
         let often: Vec<String> =
@@ -166,6 +168,14 @@ impl Screen<'_> {
             self.pieces("", &[columns, said])?;
         }
         Ok(())
+    }
+
+    fn annotations(&mut self) -> Outcome {
+        let room = self.app.out.width().map_or(160, |w| w.saturating_sub(INDENT));
+        let notes = notes(&self.annotated, self.now, room);
+        self.pieces("labels", &labels(&self.annotated))?;
+        let mut notes = notes.iter().enumerate();
+        notes.try_for_each(|(n, note)| self.line(if n == 0 { "notes" } else { "" }, note))
     }
 
     fn progress(&mut self, track: &Track) -> Outcome {
@@ -207,7 +217,7 @@ impl Screen<'_> {
         if lives.kinds.is_empty() {
             return Ok(());
         }
-        self.title("WHAT IS IN IT")?;
+        self.title("ENTITIES")?;
         let rows = lives.kinds.iter().map(|(kind, tally)| {
             let phases = tally.phases.iter().map(|(phase, n)| format!("{} {phase}", grouped(*n)));
             let phases: Vec<String> = phases.collect();
@@ -231,7 +241,7 @@ impl Screen<'_> {
         if open.is_empty() {
             return Ok(());
         }
-        self.title("AT WORK, OR FAILED")?;
+        self.title("ACTIVE OR FAILED")?;
         let rows = open.iter().take(ROWS).map(|(kind, id, life)| {
             let track = glance.progress.entities.get(*kind).and_then(|of| of.get(*id));
             let share = track.and_then(|t| t.fraction).map(|f| format!("{:.0}%", f * 100.0));
@@ -295,7 +305,7 @@ impl Screen<'_> {
         if lives.odd == 0 {
             return Ok(());
         }
-        self.title("MAKES NO SENSE")?;
+        self.title("ANOMALIES")?;
         let rows = lives.anomalies.iter().rev().take(ROWS).map(|odd| {
             vec![
                 cell(&odd.at).style(NAME),

@@ -15,24 +15,24 @@ use retold::wire;
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("when").required(true))]
 #[command(after_help = "Examples:
-  retold expire run-7 --unused 30d               once nobody has read or appended to it for 30 days
+  retold expire run-7 --unused 30d               when it has not been read or appended to for 30 days
   retold expire run-7/retry --at 12h             in twelve hours
   retold expire run-7 --at 2027-01-01T00:00:00Z  at that time
   retold expire run-7 --never                    it stays until it is deleted
 
-What has expired is gone as with `retold delete`: its forks go on, and `retold purge` gives the space back. Each time takes the \
-place of the one before. A read counts as a use while a process has the store open for writing. Without a branch it is main, whichever branch is current; its forks do not expire with it.")]
+An expired branch is deleted as with `retold delete`: its forks stay, and `retold purge` frees the space. A new setting the \
+place of the one before. Reads count only while a process has the store open for writing. Without a branch it applies to main, whichever branch is current; its forks do not expire with it.")]
 pub(super) struct Args {
     /// The branch
     #[arg(value_name = "SESSION[/BRANCH]")]
     address: String,
-    /// Then: a time, or how long from now
+    /// At this time, or this long from now
     #[arg(long, value_name = "TIME", value_parser = ahead, group = "when")]
     at: Option<Timestamp>,
-    /// Once nobody has appended to it or read its events for so long: 90s, 12h, 30d
+    /// When it has not been read or appended to for this long: 90s, 12h, 30d
     #[arg(long, value_name = "SPAN", value_parser = seconds, group = "when")]
     unused: Option<Duration>,
-    /// It does not
+    /// Never
     #[arg(long, group = "when")]
     never: bool,
 }

@@ -44,7 +44,7 @@ pub(super) struct Args {
     /// With --to source: the file as of this import
     #[arg(long, value_name = "N")]
     import: Option<u64>,
-    /// Events as they were appended, not upcast: for a copy of the store
+    /// Without upcasting, for a copy of the store
     #[arg(long)]
     raw: bool,
     /// With --to source: overwrite files that exist in the folder

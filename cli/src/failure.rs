@@ -101,13 +101,13 @@ fn hint(e: &Error) -> Option<String> {
             "in a shell, JSON goes between single quotes: --data '{\"n\": 1}'".into()
         }
         Error::BranchClosed { place, .. } => {
-            format!("`retold fork {place} NAME` makes a branch that goes on from there")
+            format!("`retold fork {place} NAME` creates a branch that continues from there")
         }
         Error::Deleted { place, .. } => {
-            format!("`retold branches {}` lists the branches that are left", place.session)
+            format!("`retold branches {}` lists the remaining branches", place.session)
         }
         Error::Truncated { place, first } => {
-            format!("`retold read {place} --from {first}` shows what is left")
+            format!("`retold read {place} --from {first}` shows the remaining events")
         }
         Error::NotFound { what: "session", .. } => "`retold sessions` lists the sessions".into(),
         Error::NotFound { what: "branch", name } => {
@@ -120,6 +120,10 @@ fn hint(e: &Error) -> Option<String> {
         Error::NotFound { what: "store", .. } => {
             "`--store PATH` or RETOLD_STORE selects another; `retold append` and `retold import` create one"
                 .into()
+        }
+        Error::NotFound { what: "label", name } => {
+            let session = name.rsplit(' ').next().unwrap_or(name);
+            format!("`retold label {session}` lists its labels")
         }
         Error::NotFound { what: "consumer", .. } => {
             "`retold consumer ls` lists the consumers; `retold consumer add` creates one".into()
@@ -143,7 +147,7 @@ fn hint(e: &Error) -> Option<String> {
         Error::NotFound { what: "projection", .. } => "`retold projections` lists the projections".into(),
         Error::Parked { at, .. } => {
             let before = at.sequence().map_or(0, |s| s.get().saturating_sub(1));
-            format!("the state before it is at {}@{before}; `retold rebuild` folds it again", at.place())
+            format!("the state before it is at {}@{before}; `retold rebuild` rebuilds it", at.place())
         }
         Error::NotFound { what: "event", .. } => {
             "`retold read` and `retold branches` show what exists".into()
@@ -173,7 +177,9 @@ fn hint(e: &Error) -> Option<String> {
         Error::Unknown { .. } => {
             "run the same command again; with --id the event is not recorded twice".into()
         }
-        Error::LeaseHeld { .. } | Error::LeaseLost { .. } => "`retold lease ls` shows who holds what".into(),
+        Error::LeaseHeld { .. } | Error::LeaseLost { .. } => {
+            "`retold lease ls` lists the leases and their holders".into()
+        }
         Error::Diverged { .. } => {
             "`retold read` shows what is there now; --from N begins at an event, --from start at the first"
                 .into()

@@ -11,7 +11,7 @@ use retold::wire;
 #[command(after_help = "Example:
   retold fork run-7@12 retry            run-7/retry shares events 1 to 12, and continues with 13
 
-Nothing is copied: a fork costs the same however long the history. Without a branch it forks main, whichever branch is \
+Nothing is copied: the cost of a fork does not depend on the length of the history. Without a branch it forks main, whichever branch is \
 current.")]
 pub(super) struct Args {
     /// The last event to share; without @SEQ, the branch's head

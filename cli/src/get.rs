@@ -14,7 +14,7 @@ pub(super) struct Args {
     /// The event's id, or its first 8 digits or more
     #[arg(value_name = "EVENT_ID")]
     id: String,
-    /// As it was appended, not upcast
+    /// Without upcasting: as the event was appended
     #[arg(long)]
     raw: bool,
 }

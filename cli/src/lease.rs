@@ -23,7 +23,7 @@ use retold::wire;
   retold lease renew \"$TOKEN\" --for 30s
   retold lease release \"$TOKEN\"
 
-An append with a token is refused once somebody has taken the lease since. Appends without one are not affected.")]
+An append with a token is refused if somebody else has taken the lease in the meantime. Appends without one are not affected.")]
 pub(super) struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -31,11 +31,11 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
-    /// Take the lease on a session, and print the token that appends carry; exit code 3 while somebody else holds it
+    /// Acquire the lease on a session, and print its token for appends; exit code 3 if somebody else holds it
     Acquire(Acquire),
-    /// Hold a lease for longer
+    /// Extend a lease
     Renew(Renew),
-    /// Give a lease back before it ends
+    /// Release a lease before it expires
     Release(Release),
     /// List the leases that are held
     Ls(Ls),
@@ -46,10 +46,10 @@ struct Acquire {
     /// The session
     #[arg(value_name = "SESSION")]
     session: String,
-    /// Who takes it
+    /// Who acquires it
     #[arg(long, value_name = "NAME")]
     holder: String,
-    /// When it ends unless it is renewed: 90s, 10m
+    /// When it expires unless it is renewed: 90s, 10m
     #[arg(long = "for", value_name = "SPAN", value_parser = seconds, default_value = "30s")]
     time: Duration,
 }
@@ -59,7 +59,7 @@ struct Renew {
     /// The token, from `retold lease acquire`
     #[arg(value_name = "TOKEN")]
     token: FencingToken,
-    /// When it ends unless it is renewed again: 90s, 10m
+    /// When it expires unless it is renewed again: 90s, 10m
     #[arg(long = "for", value_name = "SPAN", value_parser = seconds, default_value = "30s")]
     time: Duration,
 }

@@ -4,8 +4,7 @@ use std::cmp::Reverse;
 
 use super::app::App;
 use super::failure::Outcome;
-use super::listing::{Page, left_out};
-use super::named;
+use super::label::{Wanted as WantedLabel, has_all, wanted};
 use super::span::{ago, amount, bar, of_phase, since};
 use super::style::{BAD, DIM, NAME, PLAIN};
 use super::table::{Cell, Table, cell};
@@ -22,9 +21,9 @@ use retold::wire::SessionCard;
   retold ls                                    those in which something happened last come first
   retold ls --status running --since 1h        running, with an event in the last hour
   retold ls --sort tokens --limit 10           the ten that used the most tokens
-  retold ls --after run-7                      those that follow run-7 in the same order
+  retold ls --label team=search --label prio   those with both labels, prio with any value
 
-Status and progress are those of the current branch, which is named if it is not main; everything else is that of all branches, each event counted once. AGE and LAST say how long ago the first and the newest event happened: a session that was imported today is as old as what is in it. With -o json those are first_occurred and last_occurred.")]
+Status and progress are those of the current branch, which is named if it is not main; tokens, cost and errors are those of all branches together.")]
 pub(super) struct Args {
     /// Only sessions in this phase: created, running, paused, waiting, completed, failed, stopped, cancelled,
     /// deleted, or none; repeat to add more
@@ -42,11 +41,12 @@ pub(super) struct Args {
     /// Only sessions in which something happened since this time, or in the last 90s, 15m, 1h 30m, 7d
     #[arg(long, value_name = "TIME|SPAN", value_parser = since)]
     since: Option<Timestamp>,
-    /// Go by when events were recorded, not by when they happened
-    #[arg(long)]
-    recorded: bool,
-    #[command(flatten)]
-    page: Page,
+    /// Only sessions with this label, or with this value of it; repeat to require more
+    #[arg(long, value_name = "KEY[=VALUE]", value_parser = wanted)]
+    label: Vec<WantedLabel>,
+    /// At most this many
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
 }
 
 /// A phase, or that it is unknown.
@@ -71,13 +71,34 @@ fn phase(word: &str) -> Result<Wanted, String> {
     Phase::of_word(word).map(Some).ok_or_else(|| format!("not a phase; use one of {}, none", names()))
 }
 
-/// A session before it is known whether it is shown.
-struct Listed {
-    info: SessionInfo,
-    first: Timestamp,
-    last: Option<Timestamp>,
-    /// What was needed of it so far.
-    card: Option<Card>,
+pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
+    let store = app.reading()?;
+    let board = Board::new(&store, &app.catalogue()?)?;
+    let mut cards: Vec<Card> = Vec::new();
+    let mut last: Option<SessionInfo> = None;
+    let mut all = 0usize;
+    loop {
+        let page = store.sessions(last.as_ref().map(|s| &s.session), MAX_LISTING)?;
+        all += page.len();
+        for info in page.iter().filter(|info| args.since.is_none_or(|since| info.last >= Some(since))) {
+            let card = board.card(info)?;
+            let is_recent = args.since.is_none_or(|since| card.info.last >= Some(since));
+            let has_status = args.status.is_empty() || args.status.contains(&card.phase);
+            if is_recent && has_status && has_all(&card.labels, &args.label) {
+                cards.push(card);
+            }
+        }
+        match page.into_iter().next_back() {
+            Some(info) => last = Some(info),
+            None => break,
+        }
+    }
+    sort(&mut cards, args.sort);
+    if args.reverse {
+        cards.reverse();
+    }
+    cards.truncate(args.limit.unwrap_or(usize::MAX));
+    show(&cards, all, app)
 }
 
 impl Args {

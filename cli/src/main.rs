@@ -3,6 +3,7 @@
 
 mod adopt;
 mod alerts;
+mod annotations;
 mod app;
 mod append;
 mod append_lines;
@@ -33,14 +34,13 @@ mod import_report;
 mod imports;
 mod info;
 mod interrupt;
-mod known;
+mod label;
 mod lease;
 mod listing;
 mod ls;
 mod man;
 mod migrate;
-mod named;
-mod near;
+mod note;
 mod open;
 mod output;
 mod panics;
@@ -56,6 +56,7 @@ mod role_words;
 mod schema;
 mod select;
 mod sessions;
+mod short_help;
 mod span;
 mod state;
 mod state_diff;
@@ -78,7 +79,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::builder::styling::{AnsiColor, Styles};
+use clap::builder::styling::{Style, Styles};
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use app::App;
@@ -90,11 +91,12 @@ use retold::wire::Exit;
 use span::seconds;
 use style::paint;
 
+/// Without colors for what has to be read: they are hard to see on a background that was not thought of.
 const STYLES: Styles = Styles::styled()
-    .header(AnsiColor::White.on_default().bold())
-    .usage(AnsiColor::White.on_default().bold())
-    .literal(AnsiColor::Cyan.on_default())
-    .placeholder(AnsiColor::Green.on_default());
+    .header(Style::new().bold().underline())
+    .usage(Style::new().bold().underline())
+    .literal(Style::new().bold())
+    .placeholder(Style::new());
 
 /// Record, replay, follow, fork and compare sessions of agents and long-running jobs.
 #[derive(Debug, Parser)]
@@ -109,41 +111,48 @@ struct Cli {
 
 /// Accepted before and after the verb.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Everywhere")]
+#[command(next_help_heading = "Global options")]
 struct Global {
     /// Path of the store's file [env: RETOLD_STORE] [default: ./retold.redb]
     #[arg(long, global = true, value_name = "PATH")]
     store: Option<PathBuf>,
     /// Folder of upcasters, which bring old events to their newest shape as they are read [env: RETOLD_MIGRATIONS]
     /// [default: none; ./migrations is not used automatically]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "DIR")]
     migrations: Option<PathBuf>,
     /// table, json (one document), jsonl (one document per line) or cloudevents [default: table on a terminal, jsonl in a pipe]
     #[arg(short, long, global = true, value_name = "FORMAT", hide_possible_values = true)]
     output: Option<Format>,
     /// auto, always or never; auto respects NO_COLOR
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true
+    )]
     color: Color,
     /// How long to wait for a store that another process has open and does not share, or for its owner to answer
-    #[arg(long, global = true, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    #[arg(long, global = true, hide_short_help = true, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
     wait: Duration,
     /// File that defines types of your own, in TOML or JSON; `retold types` lists them too [env: RETOLD_TYPES]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
     types: Option<PathBuf>,
     /// Refuse events of an unknown type
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide_short_help = true)]
     strict_types: bool,
     /// Validate payloads against the schema of their type: off, warn or enforce [default: off]
-    #[arg(long, global = true, value_name = "HOW", hide_possible_values = true)]
+    #[arg(long, global = true, hide_short_help = true, value_name = "HOW", hide_possible_values = true)]
     validate: Option<Validate>,
     /// The settings file [env: RETOLD_CONFIG] [default: retold.toml in this folder, or the nearest above]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE")]
     config_file: Option<PathBuf>,
     /// Print no messages except errors
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, hide_short_help = true)]
     quiet: bool,
     /// Log what the store does; repeat up to three times for more
-    #[arg(short, long, global = true, action = ArgAction::Count)]
+    #[arg(short, long, global = true, hide_short_help = true, action = ArgAction::Count)]
     verbose: u8,
 }
 
@@ -180,39 +189,43 @@ enum Verb {
     Ls(ls::Args),
     /// Show everything about a session on one screen
     Describe(describe::Args),
+    /// Set, remove or list the labels of a session
+    Label(label::Args),
+    /// Add a note to a session
+    Note(note::Args),
     /// Print counts, types and rates of events
     Stats(stats::Args),
     /// Draw the branches of a session
     Branches(branches::Args),
     /// Create a branch at an event of another
     Fork(fork::Args),
-    /// Close a branch: nothing is appended to it any more
+    /// Close a branch, so that it accepts no more events
     Close(close::Args),
-    /// Say when a branch is deleted by itself: at a time, or once it is not used
+    /// Set when a branch is deleted automatically: at a time, or when unused
     Expire(expire::Args),
     /// Delete a branch, or a session with all its branches
     Delete(delete::Args),
     /// Remove the first events of a branch
     Truncate(truncate::Args),
-    /// Remove what was deleted or truncated from the file
+    /// Free the space of deleted and truncated events
     Purge(purge::Args),
     /// Delete sessions, or their first events, by age, number or size
     Retain(retain::Args),
     /// Compare two branches of a session
     Diff(diff::Args),
-    /// Append a branch's own events to the branch it was forked from
+    /// Append a branch's own events to its parent
     Promote(promote::Args),
-    /// Make a branch the current one, which verbs show when given only its session
+    /// Make a branch current: the one that is shown when only the session is named
     Adopt(adopt::Args),
-    /// Print a projection's state: of a branch as of any event or time, of a session, or of a key
+    /// Print a projection's state, now or as of any event or time
     State(state::Args),
     /// Compare two states of a projection
     StateDiff(state_diff::Args),
     /// Draw a timeline of each task and tool, in the terminal or as SVG
     Timeline(timeline::Args),
-    /// List alerts, and raise those that are due
+    /// List alerts, or raise those that are due
     Alerts(alerts::Args),
-    /// List the projections: how far they are, and where they are parked
+    /// List the projections, their progress and where they are parked
     Projections(projections::Args),
     /// Rebuild a projection
     Rebuild(rebuild::Args),
@@ -228,15 +241,15 @@ enum Verb {
     Import(import::Args),
     /// List imports, and how files changed between them
     Imports(imports::Args),
-    /// Write events for other programs, or return imported files
+    /// Export events for other programs, or the imported files
     Export(export::Args),
     /// Copy the store into a new file, or what is new since an earlier backup, while it is in use
     Backup(backup::BackupArgs),
-    /// Make a store of a backup, or of a chain of them
+    /// Restore a store from a backup, or from a chain of them
     Restore(backup::RestoreArgs),
-    /// Give back the space that the store does not use any more
+    /// Shrink the file by giving unused space back
     Compact(compact::Args),
-    /// Put a new store together from what is sound in a damaged file
+    /// Recover what is readable in a damaged file into a new store
     Repair(repair::Args),
     /// Check everything in the store
     Verify(verify::Args),
@@ -248,7 +261,7 @@ enum Verb {
     Schema(schema::Args),
     /// Print statistics and settings of the store
     Info(info::Args),
-    /// Play a small agent run: crash and resume, a better fork, a diff
+    /// Record a small agent run: a crash and a resume, a fork, a diff
     Demo(demo::Args),
     /// Print shell completions
     Completions(completions::Args),
@@ -276,6 +289,14 @@ fn main() -> ExitCode {
     }
     let args: Vec<OsString> = std::env::args_os().collect();
     color_of(&args).apply();
+    if short_help::is_asked(&args, command()) {
+        output::help(&short_help::text(&command()), false);
+        return ExitCode::from(Exit::Done.code());
+    }
+    if args.len() < 2 {
+        output::help(&short_help::text(&command()), true);
+        return ExitCode::from(Exit::Usage.code());
+    }
     let parsed = command().try_get_matches_from(args).and_then(|matches| {
         let verb = matches.subcommand_name().unwrap_or_default().to_owned();
         Ok((Cli::from_arg_matches(&matches)?, verb))
@@ -332,7 +353,7 @@ fn run(cli: Cli, verb: &str) -> Exit {
             for damage in damage {
                 app.out.say(format!("{} {damage}", paint(style::ERROR, "damaged:")));
             }
-            app.out.note("What can be read was shown; `retold verify` checks the whole store.");
+            app.out.note("Everything that could be read was shown; `retold verify` checks the whole store.");
             Exit::Corrupt
         }
         Err(failure) => {
@@ -383,6 +404,8 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Sessions(args) => sessions::run(&args, app),
         Verb::Ls(args) => ls::run(&args, app),
         Verb::Describe(args) => describe::run(&args, app),
+        Verb::Label(args) => label::run(&args, app),
+        Verb::Note(args) => note::run(&args, app),
         Verb::Stats(args) => stats::run(&args, app),
         Verb::Branches(args) => branches::run(&args, app),
         Verb::Fork(args) => fork::run(&args, app),

@@ -284,6 +284,16 @@ pub(super) fn of_parser(e: &clap::Error) {
     }
 }
 
+/// A help that the parser does not write.
+pub(super) fn help(text: &str, is_error: bool) {
+    let text = shown(text);
+    // There is nowhere to report that nobody reads it.
+    let _ = match is_error {
+        true => writeln!(AutoStream::auto(io::stderr()), "{text}"),
+        false => writeln!(AutoStream::auto(io::stdout()), "{text}"),
+    };
+}
+
 /// A message when there is no [`Out`]: the program has a bug.
 pub(super) fn bug(text: &str) {
     let _ = writeln!(

@@ -14,8 +14,7 @@ use retold::wire;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "A projection with version - has no states in the store yet: its states are folded from the events \
-when asked for, and so is what a projection lags behind. The results are the same either way."
+    after_help = "A projection with version - has no states in the store yet: its states are folded from the events when they are read, and so are the events that a projection lags behind. The results are the same either way."
 )]
 pub(super) struct Args {
     /// Resume a projection where it is parked, once the cause is fixed
@@ -56,12 +55,12 @@ fn retry(name: &str, key: Option<&str>, app: &mut App) -> Outcome {
     }
     app.out.line(match (mended as u64, parked as u64) {
         (0, 0) => format!("{name} is not parked"),
-        (mended, 0) => format!("{}: {} on again", paint(GOOD, name), goes(mended)),
+        (mended, 0) => format!("{}: {} resumed", paint(GOOD, name), goes(mended)),
         (0, parked) => {
             format!("{}: {} still parked, see `retold projections`", paint(BAD, name), stays(parked))
         }
         (mended, parked) => format!(
-            "{}: {} on again, {} still parked, see `retold projections`",
+            "{}: {} resumed, {} still parked, see `retold projections`",
             paint(BAD, name),
             goes(mended),
             stays(parked)

@@ -13,8 +13,7 @@ use retold::wire::AppendedMany;
 #[command(after_help = "Example:
   retold promote run-7/retry            main continues with retry's own events
 
-The parent must not have new events since the fork; otherwise nothing is written and the exit code is 3: use adopt to \
-show the branch in its place. The branch itself stays. Promoting again writes nothing. If the branch was the current one of its session, its parent becomes current.")]
+The parent must not have new events since the fork; otherwise nothing is written and the exit code is 3: use adopt to make the branch current instead. The branch itself stays. Promoting again writes nothing. If the branch was the current one of its session, its parent becomes current.")]
 pub(super) struct Args {
     /// The branch to promote
     #[arg(value_name = "SESSION/BRANCH")]
@@ -28,7 +27,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let receipt = store.promote(&address).map_err(|error| match error {
         Error::Conflict { .. } => {
             let hint = format!(
-                "`retold adopt {}` makes it the current branch all the same; `retold diff` compares them",
+                "`retold adopt {}` makes it the current branch instead; `retold diff` compares them",
                 address.place()
             );
             Failure::Advised(Box::new((error, hint)))

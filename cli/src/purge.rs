@@ -6,8 +6,7 @@ use super::view::count;
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Appends go on meanwhile, and one that is ended is begun again. The space is used for what is recorded \
-next; the file does not shrink."
+    after_help = "Appends continue in the meantime. If it is interrupted, run it again. New events use the freed space; the file does not shrink."
 )]
 pub(super) struct Args {}
 

@@ -34,13 +34,13 @@ pub(super) struct Args {
     /// With --all: the first position to print
     #[arg(long, value_name = "N", requires = "all")]
     from_position: Option<u64>,
-    /// At most so many events
+    /// At most this many events
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// Latest first
     #[arg(long)]
     reverse: bool,
-    /// As appended, not upcast
+    /// Without upcasting: as the events were appended
     #[arg(long)]
     raw: bool,
     #[command(flatten)]

@@ -17,7 +17,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "New states are built beside the old ones, and replace them at once when complete. If interrupted, \
+    after_help = "New states are built beside the old ones, and replace them when complete. If interrupted, \
 run it again to continue."
 )]
 pub(super) struct Args {

@@ -16,9 +16,7 @@ use retold::wire::{Exit, RepairedView};
 #[command(after_help = "Example:
   retold repair runs.redb --out repaired.redb
 
-The damaged file is only read, and may not be open anywhere. Every event that can be read keeps its address and its \
-position. Where events are lost, there is one of type store.event.lost for each. Everything that was lost is printed; the exit code is 6 then. The new \
-store is checked before the command ends.")]
+The damaged file is only read, and may not be open anywhere. Every readable event keeps its address and position. Each lost event is replaced by one of the type store.event.lost. Everything that was lost is printed, and the exit code is then 6. The new store is checked before the command ends.")]
 pub(super) struct Args {
     /// The damaged file
     #[arg(value_name = "FILE")]
@@ -45,8 +43,8 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
             count(made.records, "record")
         );
         let verdict = match made.lost.len() {
-            0 => paint(GOOD, "nothing is lost"),
-            _ => paint(BAD, "some is lost"),
+            0 => paint(GOOD, "nothing lost"),
+            _ => paint(BAD, "data lost"),
         };
         let name = paint(NAME, clean(&made.path.display().to_string()));
         app.out.line(format!("{name}  {verdict}: {kept}"))?;

@@ -17,31 +17,30 @@ use retold::wire::RetiredView;
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("limits").required(true).multiple(true))]
 #[command(after_help = "Examples:
-  retold retain --max-age 90d --dry-run                  what would go, and nothing is changed
-  retold retain --max-age 90d                            sessions whose latest event is older are deleted
-  retold retain --sessions 'nightly-*' --max-sessions 30 the newest 30 of these stay
-  retold retain --max-bytes 20GB                         the newest stay that have no more events than that together
-  retold retain --max-events 10000                       each branch keeps its latest 10,000 events
+  retold retain --max-age 90d --dry-run                  show what would be deleted
+  retold retain --max-age 90d                            delete sessions whose latest event is older
+  retold retain --sessions 'nightly-*' --max-sessions 30 keep the newest 30 of these
+  retold retain --max-bytes 20GB                         keep the newest, up to 20 GB of events
+  retold retain --max-events 10000                       keep the latest 10,000 events of each branch
 
-Every limit that is given holds. Sessions on which somebody holds a lease are not deleted. A store does none of this by itself: have cron or \
-a timer run it. `retold purge` then gives the space to what is recorded next.")]
+If several limits are given, all of them apply. Sessions with a lease are not deleted. Nothing happens automatically: run it from cron or a systemd timer. `retold purge` then frees the space.")]
 pub(super) struct Args {
-    /// Only sessions whose name matches this glob; * and ? are taken
+    /// Only sessions whose name matches this glob, with * and ?
     #[arg(long, value_name = "GLOB")]
     sessions: Option<NamePattern>,
-    /// Delete sessions whose latest event is older: 12h, 90d
+    /// Delete sessions whose latest event is older than this: 12h, 90d
     #[arg(long, value_name = "SPAN", value_parser = seconds, group = "limits")]
     max_age: Option<Duration>,
-    /// Keep the newest sessions, this many
+    /// Keep this many of the newest sessions
     #[arg(long, value_name = "N", group = "limits", value_parser = clap::value_parser!(u64).range(1..))]
     max_sessions: Option<u64>,
-    /// Keep the newest sessions that have no more bytes of events together: 500MB, 20GiB. Reads the whole store
+    /// Keep the newest sessions up to this many bytes of events: 500MB, 20GiB. Reads the whole store
     #[arg(long, value_name = "SIZE", group = "limits")]
     max_bytes: Option<ByteSize>,
-    /// Keep the latest events of each branch, this many
+    /// Keep this many of the latest events of each branch
     #[arg(long, value_name = "N", group = "limits", value_parser = clap::value_parser!(u64).range(1..))]
     max_events: Option<u64>,
-    /// Say what would go, and change nothing
+    /// Print what would be removed, and change nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -89,10 +88,10 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let parts = parts.join(", and ");
     let in_use = match retired.in_use.len() as u64 {
         0 => String::new(),
-        held => format!("; {} in use would have gone too", count(held, "session")),
+        held => format!("; kept because in use: {}", count(held, "session")),
     };
     app.out.line(match args.dry_run {
-        true => format!("{parts} would go{in_use}; nothing was changed"),
+        true => format!("{parts} would be removed{in_use}; nothing was changed"),
         false => format!("deleted: {parts}{in_use}"),
     })
 }
@@ -122,7 +121,7 @@ fn branches(retired: &Retired, app: &mut App) -> Outcome {
     if retired.branches.is_empty() {
         return Ok(());
     }
-    let mut table = Table::new(&["BRANCH", "#FIRST THAT STAYS", "#EVENTS THAT GO"], app.out.width());
+    let mut table = Table::new(&["BRANCH", "#FIRST KEPT", "#EVENTS REMOVED"], app.out.width());
     for branch in &retired.branches {
         let lines = table.row(vec![cell(&branch.place).style(NAME), cell(branch.first), cell(branch.events)]);
         app.out.lines(lines)?;

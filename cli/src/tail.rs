@@ -28,8 +28,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 If the session does not exist yet, tail waits for it. Other processes can append in the meantime.
 
-Where events were removed before they were printed, stderr says so; with -o json and jsonl an object does, between the events: \
-{\"gap\":{\"first\":N}}, where N is the first sequence of a branch, or position, that may be left.")]
+If events were removed before they were printed, a message on stderr says so; with -o json and jsonl, it is an object between the events: {\"gap\":{\"first\":N}}, where N is the first sequence or position that may still exist.")]
 pub(super) struct Args {
     /// A session with all its branches, or one branch [default: everything]
     #[arg(value_name = "SESSION[/BRANCH]", conflicts_with = "all")]
@@ -49,7 +48,7 @@ pub(super) struct Args {
     /// Exit when all recorded events are printed
     #[arg(long)]
     no_follow: bool,
-    /// As appended, not upcast
+    /// Without upcasting: as the events were appended
     #[arg(long)]
     raw: bool,
     #[command(flatten)]
@@ -188,9 +187,7 @@ impl Tail<'_> {
                     // Told again when it had gone on in between.
                     if !std::mem::replace(&mut told, true) || cursor != self.cursor {
                         self.events.flush()?;
-                        self.events
-                            .out()
-                            .note(paint(DIM, format!("{e}; events are printed once that is over")));
+                        self.events.out().note(paint(DIM, format!("{e}; retrying")));
                     }
                     tokio::time::sleep(PAUSE).await;
                 }

@@ -48,8 +48,7 @@ enum Verb {
   retold timers add run-7 run.timed_out --after 10m
   retold timers add run-7 report.due --at 2027-01-01T08:00:00+01:00 --data '{\"for\": \"december\"}'
 
-A timer fires while a program runs the timers of this store: one with a bus, or `retold timers run`. Timers that come \
-due while none does fire when one starts.")]
+A timer fires while a program runs the timers of this store: one with a bus, or `retold timers run`. Timers that come due while no program runs them fire when one starts.")]
 struct Add {
     /// The branch to append to
     #[arg(value_name = "SESSION[/BRANCH]")]
@@ -119,7 +118,7 @@ fn add(args: Add, app: &mut App) -> Outcome {
         (Some(delay), _) => Due::After(delay),
         (None, Some(at)) => Due::At(time("at", at)?),
         (None, None) => {
-            return Err(Failure::Usage("when should it fire? Use --after SPAN or --at TIME".into()));
+            return Err(Failure::Usage("a timer needs --after SPAN or --at TIME".into()));
         }
     };
     let mut event = NewEvent::new(args.kind);
@@ -223,7 +222,7 @@ fn fire(args: &Run, app: &mut App) -> Outcome {
             // Whether or not they were recorded: none fires twice.
             Err(e) if is_passing(&e) => {
                 if !std::mem::replace(&mut told, true) {
-                    app.out.note(paint(DIM, format!("{e}; timers fire once that is over")));
+                    app.out.note(paint(DIM, format!("{e}; retrying")));
                 }
                 sleep(PAUSE);
             }

@@ -12,18 +12,17 @@ use retold::wire;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
-  retold truncate run-7 --before 100    the events 1 to 99 of run-7 are gone
+  retold truncate run-7 --before 100    remove the events 1 to 99 of run-7
 
-Sequences stay as they are. Forks of before keep what they inherit, and states that were written of the branch stay. Without \
-a branch it is main, whichever branch is current. `retold purge` removes from the file what no fork inherits.")]
+Sequences stay as they are. Existing forks keep what they inherit, and stored states of the branch stay. Without a branch it truncates main, whichever branch is current. `retold purge` removes from the file what no fork inherits.")]
 pub(super) struct Args {
     /// The branch
     #[arg(value_name = "SESSION[/BRANCH]")]
     address: String,
-    /// The first sequence that is to stay; one after the last removes all
+    /// The first sequence to keep; one after the last removes all
     #[arg(long, value_name = "SEQ")]
     before: u64,
-    /// Say what would go, and change nothing
+    /// Print what would be removed, and change nothing
     #[arg(long)]
     dry_run: bool,
 }

@@ -70,7 +70,7 @@ impl<R: Read> Unpacking<R> {
                     let length = u64::from(length);
                     let skipped = io::copy(&mut self.packed.by_ref().take(length), &mut io::sink())?;
                     if skipped < length {
-                        return Err(damaged("it breaks off"));
+                        return Err(damaged("it is truncated"));
                     }
                 }
                 Err(e) => return Err(damaged(e)),
@@ -83,7 +83,7 @@ impl<R: Read> Unpacking<R> {
         self.is_open = false;
         let (given, is) = (self.decoder.get_checksum_from_data(), self.decoder.get_calculated_checksum());
         if given.is_some() && given != is {
-            return Err(damaged("its checksum is another"));
+            return Err(damaged("its checksum does not match"));
         }
         Ok(())
     }
@@ -108,7 +108,7 @@ impl<R: Read> Read for Unpacking<R> {
         let most = self.packed.get_ref().bytes.saturating_mul(UNPACK_FACTOR).max(UNPACK_BYTES);
         if self.unpacked > most {
             let what = format!(
-                "unpacks to more than {UNPACK_FACTOR} times its size, like a file made to fill a disk; if it is \
+                "unpacks to more than {UNPACK_FACTOR} times its size, like a decompression bomb; if it is \
                  genuine, unpack it with `zstd -d` and import the result"
             );
             return Err(io::Error::new(io::ErrorKind::InvalidData, what));
@@ -155,7 +155,7 @@ mod tests {
             assert!(e.to_string().starts_with("cannot be unpacked: "), "{cut}: {e}");
         }
         let skipped = [&[0x50, 0x2a, 0x4d, 0x18, 9, 0, 0, 0][..], b"abc"].concat();
-        assert!(unpacked(&skipped).unwrap_err().to_string().contains("breaks off"));
+        assert!(unpacked(&skipped).unwrap_err().to_string().contains("it is truncated"));
     }
 
     #[test]
@@ -170,7 +170,7 @@ mod tests {
         }
         let mut bomb = Unpacking::new(file.as_slice());
         let e = io::copy(&mut bomb, &mut io::sink()).unwrap_err();
-        assert!(e.to_string().contains("made to fill a disk"), "{e}");
+        assert!(e.to_string().contains("a decompression bomb"), "{e}");
         assert!(bomb.unpacked < UNPACK_BYTES + (1 << 20), "{}", bomb.unpacked);
         // Little of the same is no bomb.
         let spaces = vec![b' '; 1 << 20];

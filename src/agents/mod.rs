@@ -4,3 +4,6 @@
 
 pub mod interop;
 pub mod projections;
+mod telling;
+
+pub use telling::detail_of;

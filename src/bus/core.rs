@@ -23,7 +23,7 @@ use crate::sync::{Mutex, RwLock, fault, lock, read, write};
 
 /// Why a bus takes nothing more whose tasks were dropped.
 pub(super) const RUNTIME_ENDED: &str =
-    "the runtime of the bus has ended; open another bus on one that goes on";
+    "the runtime of the bus has ended; open another bus on one that keeps running";
 
 /// All handlers, in the order in which they subscribed.
 #[derive(Debug, Default)]

@@ -87,7 +87,10 @@ impl FromStr for Priority {
         let level = Self::ALL.into_iter().find(|level| level.name() == name);
         level.ok_or_else(|| {
             let names = Self::ALL.map(Self::name).join(", ");
-            Invalid::new("priority", format!("`{}` is no level; the levels are {names}", name.escape_debug()))
+            Invalid::new(
+                "priority",
+                format!("`{}` is not a level; the levels are {names}", name.escape_debug()),
+            )
         })
     }
 }
@@ -107,7 +110,7 @@ mod tests {
         assert_eq!(Priority::of(u8::MAX), Priority::Highest);
         let refused = "urgent".parse::<Priority>().unwrap_err().to_string();
         assert!(
-            refused.starts_with("priority `urgent` is no level; the levels are lowest, lower, low, "),
+            refused.starts_with("priority `urgent` is not a level; the levels are lowest, lower, low, "),
             "{refused}"
         );
     }

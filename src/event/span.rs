@@ -23,7 +23,7 @@ pub fn parse_span(text: &str) -> Result<Duration, Invalid> {
     // Without days it may be longer than a calendar is.
     let span = text.parse::<SignedDuration>().ok().or_else(with_days);
     span.and_then(|span| Duration::try_from(span).ok()).ok_or_else(|| {
-        let reason = format!("`{}` is no time; write it like 10m, 90s, 1h 30m or 2d", text.escape_debug());
+        let reason = format!("`{}` is not a span; write it like 10m, 90s, 1h 30m or 2d", text.escape_debug());
         Invalid::new("span", reason)
     })
 }

@@ -1,11 +1,22 @@
 //! A timeline of the entities of a session and their phases.
 
-use std::collections::HashMap;
+use serde_json::Value;
 
+use super::lasting::Lasting;
+use super::nesting::Nesting;
 use crate::event::{Catalogue, Event, Phase, Timestamp};
 use crate::limits::MAX_TIMELINE_ROWS;
 
 /// The entities of a branch and their phases over time, folded by the roles of its events.
+///
+/// Entities are nested: tools in their step, steps in their run. The parent of an entity is, in this order,
+/// - the one that a member of an event names: `parent_tool_use_id`, `parent_run_id`, `parent_id` and the like;
+/// - the innermost outer one whose id a member has (`step_id` in a call of a tool), or which is the event's correlation;
+/// - the one that the causing event is about, or one around it: the first that is of an outer kind and has not ended;
+/// - the one open step; if there is none, or more than one, the one open run, and then the session.
+///
+/// From the outside in, kinds are session; run and workflow; plan; step and task; agent, coder and actor; all others; tool.
+/// Only a member that names the parent puts an entity into one of its own kind.
 ///
 /// ```
 /// use retold::event::Phase;
@@ -25,37 +36,12 @@ use crate::limits::MAX_TIMELINE_ROWS;
 pub struct Timeline {
     catalogue: Catalogue,
     entities: Vec<Lasting>,
-    by_name: HashMap<(String, String), usize>,
+    nesting: Nesting,
+    detail: fn(&str, &Value) -> Option<String>,
     warnings: Vec<Warning>,
     range: Option<(Timestamp, Timestamp)>,
     events: u64,
     left_out: u64,
-}
-
-/// An entity and its phases.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Lasting {
-    /// Its kind.
-    pub kind: String,
-    /// Its id; empty for the unnamed one.
-    pub id: String,
-    /// Its name.
-    pub name: Option<String>,
-    /// Its phases in the order of their events. A final phase has no duration.
-    pub spans: Vec<PhaseSpan>,
-}
-
-/// A phase of an entity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PhaseSpan {
-    /// The phase.
-    pub phase: Phase,
-    /// Its start.
-    pub from: Timestamp,
-    /// Its end; for a phase that has not ended, the last event.
-    pub to: Timestamp,
 }
 
 /// An event with an alert role.
@@ -68,38 +54,6 @@ pub struct Warning {
     pub at: Timestamp,
 }
 
-impl Lasting {
-    /// The phase in which it ended, if it has.
-    #[must_use]
-    pub fn end(&self) -> Option<Phase> {
-        self.spans.last().map(|s| s.phase).filter(|p| p.is_final())
-    }
-
-    /// When it first appeared.
-    #[must_use]
-    pub fn from(&self) -> Timestamp {
-        self.spans.first().map(|s| s.from).unwrap_or_default()
-    }
-
-    /// When it ended.
-    #[must_use]
-    pub fn to(&self) -> Timestamp {
-        self.spans.last().map(|s| s.to).unwrap_or_default()
-    }
-
-    /// How long it lasted, in microseconds.
-    #[must_use]
-    pub fn micros(&self) -> u64 {
-        u64::try_from(self.to().micros().saturating_sub(self.from().micros())).unwrap_or_default()
-    }
-
-    /// The outcome of one of its phases: the next final phase, if there is one.
-    #[must_use]
-    pub fn outcome(&self, span: usize) -> Option<Phase> {
-        self.spans.iter().skip(span).map(|s| s.phase).find(|p| p.is_final())
-    }
-}
-
 impl Timeline {
     /// An empty timeline. The catalogue says what events mean.
     #[must_use]
@@ -107,12 +61,20 @@ impl Timeline {
         Self {
             catalogue,
             entities: Vec::new(),
-            by_name: HashMap::new(),
+            nesting: Nesting::default(),
+            detail: |_, _| None,
             warnings: Vec::new(),
             range: None,
             events: 0,
             left_out: 0,
         }
+    }
+
+    /// Entities get a [detail](Lasting::detail) from this function of their kind and an event's payload; the first that
+    /// it finds is kept.
+    #[must_use]
+    pub fn detailed(self, detail: fn(&str, &Value) -> Option<String>) -> Self {
+        Self { detail, ..self }
     }
 
     /// Adds the next event.
@@ -121,35 +83,55 @@ impl Timeline {
         self.events += 1;
         let (from, to) = self.range.unwrap_or((at, at));
         self.range = Some((from.min(at), to.max(at)));
-        let Some(role) = self.catalogue.role(event.kind()) else { return };
+        let Some(role) = self.catalogue.role(event.kind()) else {
+            self.nesting.pass_on(event);
+            return;
+        };
         if (role.alert.is_some() || event.kind().starts_with("alert."))
             && self.warnings.len() < MAX_TIMELINE_ROWS
         {
             self.warnings.push(Warning { kind: event.kind().to_owned(), at });
         }
-        let Some(entity) = role.entity.as_ref().filter(|_| role.has_phase()) else { return };
-        let payload =
-            if event.is_json() { event.json().unwrap_or_default() } else { serde_json::Value::Null };
-        let Some(phase) = role.phase(&payload) else { return };
+        let Some(entity) = role.entity.as_ref().filter(|_| role.has_phase()) else {
+            self.nesting.pass_on(event);
+            return;
+        };
+        let payload = if event.is_json() { event.json().unwrap_or_default() } else { Value::Null };
+        let Some(phase) = role.phase(&payload) else {
+            self.nesting.pass_on(event);
+            return;
+        };
         let id = entity.id(&payload, event.correlation());
-        let name = entity.name(&payload);
-        let key = (entity.kind.clone(), id);
-        let row = match self.by_name.get(&key) {
-            Some(row) => *row,
+        let row = match self.nesting.row(&self.entities, &entity.kind, &id) {
+            Some(row) => row,
             None if self.entities.len() >= MAX_TIMELINE_ROWS => {
                 self.left_out += 1;
                 return;
             }
             None => {
-                let (kind, id) = key.clone();
-                self.entities.push(Lasting { kind, id, name: None, spans: Vec::new() });
-                self.by_name.insert(key, self.entities.len() - 1);
+                self.nesting.add(&id, self.entities.len());
+                self.entities.push(Lasting::new(entity.kind.clone(), id));
                 self.entities.len() - 1
             }
         };
-        if let Some(entity) = self.entities.get_mut(row) {
-            entity.name = entity.name.take().or(name);
-            entity.enter(phase, at);
+        self.nesting.place(&mut self.entities, row, event, &payload);
+        if let Some(known) = self.entities.get_mut(row) {
+            known.name = known.name.take().or_else(|| entity.name(&payload));
+            known.detail = known.detail.take().or_else(|| (self.detail)(&known.kind, &payload));
+            known.enter(phase, at);
+        }
+        self.nesting.entered(&self.entities, row);
+        if entity.whole && phase == Phase::Running {
+            self.session_runs(at);
+        }
+    }
+
+    /// A session that was only created is running once something that stands for it does.
+    fn session_runs(&mut self, at: Timestamp) {
+        let Some(row) = self.nesting.row(&self.entities, "session", "") else { return };
+        let is_new = |e: &&mut Lasting| e.spans.last().is_some_and(|span| span.phase == Phase::Created);
+        if let Some(session) = self.entities.get_mut(row).filter(is_new) {
+            session.enter(Phase::Running, at);
         }
     }
 
@@ -194,26 +176,6 @@ impl Timeline {
     }
 }
 
-impl Lasting {
-    fn enter(&mut self, phase: Phase, at: Timestamp) {
-        let at = match self.spans.last_mut() {
-            // Said again, or reached again while it lasts.
-            Some(last) if last.phase == phase => {
-                last.to = if phase.is_final() { last.to } else { at.max(last.to) };
-                return;
-            }
-            Some(last) if !last.phase.is_final() => {
-                // A clock that was set back makes a moment, never a span that ends before it begins.
-                last.to = at.max(last.from);
-                last.to
-            }
-            Some(last) => at.max(last.to),
-            None => at,
-        };
-        self.spans.push(PhaseSpan { phase, from: at, to: at });
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,6 +211,18 @@ mod tests {
         assert_eq!(spans(tool), [(Phase::Running, 1, 4), (Phase::Failed, 4, 4), (Phase::Running, 6, 6)]);
         assert_eq!((tool.outcome(0), tool.outcome(2), tool.end()), (Some(Phase::Failed), None, None));
         assert_eq!((run.end(), timeline.events()), (None, 4));
+    }
+
+    #[test]
+    fn a_session_is_running_once_its_run_is() {
+        let timeline =
+            of(&[(0, "session.created"), (2, "run.started"), (5, "run.failed"), (6, "session.closed")]);
+        let [session, run] = timeline.entities() else { panic!("{timeline:?}") };
+        assert_eq!(
+            spans(session),
+            [(Phase::Created, 0, 2), (Phase::Running, 2, 6), (Phase::Completed, 6, 6)]
+        );
+        assert_eq!((run.parent, session.parent), (Some(0), None));
     }
 
     #[test]

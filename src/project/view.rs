@@ -95,7 +95,7 @@ impl Store {
     /// rebuilt; registering the same version again gives another handle.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a name that is none; [`Error::Exists`] when the name is registered with another version
+    /// [`Error::Invalid`] for an invalid name; [`Error::Exists`] when the name is registered with another version
     /// or scope; [`Error::Closed`].
     pub fn project<P: Projection>(&self, projection: P) -> Result<Projected<P::State>> {
         self.register(Arc::new(projection), |fold, state| match state.downcast::<P::State>() {

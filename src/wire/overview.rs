@@ -1,11 +1,13 @@
 //! Sessions at a glance.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{Branch, Session};
-use crate::agents::projections::{Card, Figures, Glance, Used};
-use crate::event::{BranchName, Event, Phase};
+use crate::agents::projections::{Annotated, Card, Figures, Glance, Label, Used};
+use crate::event::{BranchName, Event, Phase, SessionId};
 use crate::store::{BranchInfo, SessionInfo};
 
 /// A session in a listing, with its status.
@@ -23,6 +25,7 @@ pub struct SessionCard {
     tokens: f64,
     cost_usd: f64,
     errors: f64,
+    labels: BTreeMap<String, String>,
 }
 
 impl From<&Card> for SessionCard {
@@ -39,6 +42,7 @@ impl From<&Card> for SessionCard {
             tokens: card.tokens,
             cost_usd: card.cost_usd,
             errors: card.errors,
+            labels: card.labels.clone(),
         }
     }
 }
@@ -54,6 +58,8 @@ pub struct Described<'a> {
     glance: &'a Glance,
     session_resource: &'a Used,
     stats: &'a Figures,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<&'a Annotated>,
     branches: Vec<Branch>,
     last_events: Vec<Box<RawValue>>,
 }
@@ -82,9 +88,33 @@ impl<'a> Described<'a> {
             glance,
             session_resource,
             stats,
+            annotations: None,
             branches: branches.iter().map(|b| Branch::new(b, current)).collect(),
             last_events: last.iter().filter_map(raw).collect(),
         }
+    }
+
+    /// With the labels of the session and the notes on it.
+    #[must_use]
+    pub fn annotated(self, annotations: &'a Annotated) -> Self {
+        Self { annotations: Some(annotations), ..self }
+    }
+}
+
+/// A label of a session.
+#[derive(Clone, Debug, Serialize)]
+pub struct LabelView<'a> {
+    session: &'a str,
+    key: &'a str,
+    #[serde(flatten)]
+    label: &'a Label,
+}
+
+impl<'a> LabelView<'a> {
+    /// Of this session, under this key.
+    #[must_use]
+    pub fn new(session: &'a SessionId, key: &'a str, label: &'a Label) -> Self {
+        Self { session: session.as_str(), key, label }
     }
 }
 

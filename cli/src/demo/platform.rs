@@ -47,6 +47,13 @@ impl Script {
         self.at(second, event);
         Ok(())
     }
+
+    /// What a coder does.
+    fn by(&mut self, coder: &'static str, second: i64, payload: impl Payload) -> Result<(), Invalid> {
+        let event = payload.event()?.correlation(coder);
+        self.at(second, event);
+        Ok(())
+    }
 }
 
 /// The payload of a type with these members.
@@ -75,15 +82,12 @@ fn plans(s: &mut Script) -> Result<(), Invalid> {
     s.say(5, of!(ResourceIndexed { path: "src/", items: 120u64, duration_ms: 410u64 }))?;
     s.say(6, of!(ContextQueryExecuted { query: "who calls normalize", results: 3u64, duration_ms: 12u64 }))?;
     s.say(9, of!(ContextBuilt { context_id: "ctx-1", items: 14u64, tokens: 8_120u64 }))?;
-    s.say(14, of!(PlanCreated { plan_id: "p-1", goal: "write normalize() anew", by: "planner" }))?;
-    s.say(
-        15,
-        of!(DecisionCreated { decision_id: "d-1", choice: "write normalize() anew", confidence: 0.5 }),
-    )?;
+    s.say(14, of!(PlanCreated { plan_id: "p-1", goal: "rewrite normalize()", by: "planner" }))?;
+    s.say(15, of!(DecisionCreated { decision_id: "d-1", choice: "rewrite normalize()", confidence: 0.5 }))?;
     s.say(24, of!(DecisionCorrected { decision_id: "d-1", correction: "keep its old results", by: "mara" }))?;
     s.say(31, of!(DecisionCreated { decision_id: "d-2", choice: "change one case, test first" }))?;
     s.say(32, of!(DecisionSuperseded { decision_id: "d-1", superseded_by: "d-2" }))?;
-    s.say(33, of!(PlanCancelled { plan_id: "p-1", reason: "d-2 needs less", by: "planner" }))?;
+    s.say(33, of!(PlanCancelled { plan_id: "p-1", reason: "d-2 is simpler", by: "planner" }))?;
     s.say(45, of!(DecisionApproved { decision_id: "d-2", by: "mara" }))?;
     s.say(47, of!(PlanCreated { plan_id: "p-2", goal: "change one case, test first", by: "planner" }))?;
     s.say(48, of!(PlanStateChanged { plan_id: "p-2", previous: "draft", current: "in_progress" }))?;
@@ -97,21 +101,30 @@ fn first_coder(s: &mut Script) -> Result<(), Invalid> {
     s.at(55, coder.lifecycle(None, Phase::Created, Some("plan p-2")));
     s.at(57, coder.lifecycle(Some(Phase::Created), Phase::Running, None));
     let args = json!({"pattern": "normalize", "path": "src/"});
-    s.say(60, of!(ToolInvoked { tool: "grep", tool_call_id: "c-1", args: args }))?;
-    s.say(61, of!(ToolCompleted { tool: "grep", tool_call_id: "c-1", duration_ms: 18u64 }))?;
+    s.by("coder-1", 60, of!(ToolInvoked { tool: "grep", tool_call_id: "c-1", args: args }))?;
+    s.by("coder-1", 61, of!(ToolCompleted { tool: "grep", tool_call_id: "c-1", duration_ms: 18u64 }))?;
     s.say(62, of!(ResourceAccessed { path: "src/name.rs", operation: "read", size: 934u64 }))?;
     s.at(70, coder.api_call(PROVIDER.0, PROVIDER.1, (6_100, 420), Duration::from_millis(5_150)));
     s.at(72, coder.progress(10.0, "tests", "writing the failing test"));
     s.at(75, coder.workspace(Operation::Create, "tests/login.rs", Some(812), Some("sha256:9f2c")));
-    s.say(80, of!(ToolInvoked { tool: "cargo", tool_call_id: "c-2", args: "test login" }))?;
-    s.say(112, of!(ToolErrored { tool: "cargo", tool_call_id: "c-2", error: "the build folder is locked" }))?;
-    let reason = "the lock was let go";
-    s.say(125, of!(ToolRetried { tool: "cargo", tool_call_id: "c-2", attempt: 2u64, reason: reason }))?;
-    s.say(170, of!(ToolCompleted { tool: "cargo", tool_call_id: "c-2", duration_ms: 44_900u64 }))?;
+    let args = json!({"command": "test login"});
+    s.by("coder-1", 80, of!(ToolInvoked { tool: "cargo", tool_call_id: "c-2", args: args }))?;
+    s.by(
+        "coder-1",
+        112,
+        of!(ToolErrored { tool: "cargo", tool_call_id: "c-2", error: "the build folder is locked" }),
+    )?;
+    let reason = "the lock was released";
+    s.by(
+        "coder-1",
+        125,
+        of!(ToolRetried { tool: "cargo", tool_call_id: "c-2", attempt: 2u64, reason: reason }),
+    )?;
+    s.by("coder-1", 170, of!(ToolCompleted { tool: "cargo", tool_call_id: "c-2", duration_ms: 44_900u64 }))?;
     s.at(171, coder.output("stdout", "test result: FAILED. 35 passed; 1 failed"));
     s.at(180, coder.api_error(PROVIDER.0, PROVIDER.1, "overloaded", Duration::from_secs(8)));
     s.at(182, coder.rate_limited(PROVIDER.0, PROVIDER.1, Some(Duration::from_secs(40))));
-    s.at(183, coder.lifecycle(Some(Phase::Running), Phase::Paused, Some("the provider asks for a pause")));
+    s.at(183, coder.lifecycle(Some(Phase::Running), Phase::Paused, Some("the provider is rate-limiting")));
     s.at(223, coder.lifecycle(Some(Phase::Paused), Phase::Running, None));
     s.at(240, coder.workspace(Operation::Modify, "src/name.rs", Some(960), Some("sha256:11ab")));
     s.say(241, of!(ResourceModified { path: "src/name.rs", operation: "write", size: 960u64 }))?;
@@ -126,11 +139,12 @@ fn goes_back(s: &mut Script) -> Result<(), Invalid> {
     s.say(290, of!(ValidationFailed { validation_id: "v-1", name: "tests", passed: 31u64, failed: 5u64 }))?;
     s.at(
         292,
-        coder.lifecycle(Some(Phase::Running), Phase::Failed, Some("five tests fail that passed before")),
+        coder.lifecycle(Some(Phase::Running), Phase::Failed, Some("five tests that passed before now fail")),
     );
     s.say(295, of!(SandboxRolledBack { sandbox_id: "sb-1", reason: "the tests fail" }))?;
     s.say(297, of!(CheckpointRestored { checkpoint_id: "cp-1", reason: "the tests fail", by: "planner" }))?;
-    s.say(298, of!(PlanErrored { plan_id: "p-2", error: "its second step breaks old names" }))
+    s.at(298, coder.lifecycle(Some(Phase::Failed), Phase::Deleted, Some("its changes were rolled back")));
+    s.say(299, of!(PlanErrored { plan_id: "p-2", error: "its second step breaks existing names" }))
 }
 
 fn second_coder(s: &mut Script) -> Result<(), Invalid> {
@@ -146,10 +160,7 @@ fn second_coder(s: &mut Script) -> Result<(), Invalid> {
     s.at(350, coder.resources(use_of(288.0)));
     s.at(380, coder.resources(use_of(431.5)));
     s.at(401, coder.resource_limit("memory", 512.0, 508.0));
-    s.at(
-        403,
-        coder.lifecycle(Some(Phase::Running), Phase::Stopped, Some("it needs more memory than it may have")),
-    );
+    s.at(403, coder.lifecycle(Some(Phase::Running), Phase::Stopped, Some("it exceeded its memory limit")));
     let resource = "tokens";
     s.say(405, of!(BudgetWarning { resource: resource, limit: 100_000.0, used: 81_000.0, percent: 81.0 }))
 }
@@ -186,6 +197,5 @@ fn review(s: &mut Script) -> Result<(), Invalid> {
     s.say(695, of!(SandboxCommitted { sandbox_id: "sb-2", changes: json!(["src/name.rs"]), by: "mara" }))?;
     s.say(697, of!(PlanApplied { plan_id: "p-3", changes: json!(["src/name.rs"]), by: "mara" }))?;
     s.at(699, coder.lifecycle(Some(Phase::Running), Phase::Completed, None));
-    s.at(702, coder.lifecycle(Some(Phase::Completed), Phase::Deleted, Some("its work is merged")));
     s.say(705, of!(SessionClosed { reason: "shipped", by: "mara" }))
 }

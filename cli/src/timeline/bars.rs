@@ -15,7 +15,7 @@ use retold::project::Lasting;
 
 /// Width when there is no terminal.
 const WIDTH: usize = 110;
-/// Maximum width of the labels, and minimum width of the bars.
+/// Maximum width of the labels on a terminal that is not very wide, and minimum width of the bars.
 const LABEL: usize = 34;
 const LEAST: usize = 16;
 /// Width of a tick's label with the gap after it.
@@ -23,11 +23,12 @@ const TICK: usize = 10;
 
 pub(super) fn draw(chart: &Chart<'_>, app: &mut App) -> Outcome {
     let width = app.out.width().unwrap_or(WIDTH);
-    let ends: Vec<(String, Style)> = chart.rows.iter().map(|e| end(e)).collect();
+    let ends: Vec<(String, Style)> = chart.rows.iter().map(|row| end(row.entity)).collect();
     let wide = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or_default();
     let after = wide(&mut ends.iter().map(|(text, _)| text.width()));
-    let labels: Vec<String> = chart.rows.iter().map(|e| label(e)).collect();
-    let room = LABEL.min(width.saturating_sub(after + LEAST + 4)).max(8);
+    let labels: Vec<String> =
+        chart.rows.iter().map(|row| format!("{}{}", row.stem, label(row.entity))).collect();
+    let room = LABEL.max(width / 4).min(width.saturating_sub(after + LEAST + 4)).max(8);
     let before = wide(&mut labels.iter().map(|l| l.width())).min(room);
     let bars = width.saturating_sub(before + after + 4).max(LEAST);
 
@@ -35,14 +36,19 @@ pub(super) fn draw(chart: &Chart<'_>, app: &mut App) -> Outcome {
     app.out.line(paint(DIM, format!("{:before$}  {}", "", axis(chart, bars)).trim_end()))?;
     if !chart.timeline.warnings().is_empty() {
         let mut cells = vec![(' ', PLAIN); bars];
-        for warning in chart.timeline.warnings() {
+        for warning in chart.timeline.warnings().iter().filter(|w| chart.scale.shows(w.at, w.at)) {
             put(&mut cells, column(chart, warning.at, bars), '▲', NOTICE);
         }
         app.out.line(format!("{}  {}", paint(NOTICE, pad("warnings", before)), painted(&cells)))?;
     }
-    for ((entity, label), (end, style)) in chart.rows.iter().zip(labels).zip(ends) {
-        let bar = painted(&cells(chart, entity, bars));
-        app.out.line(format!("{}  {bar}  {}", pad(&label, before), paint(style, end)))?;
+    for ((row, label), (end, style)) in chart.rows.iter().zip(labels).zip(ends) {
+        let bar = painted(&cells(chart, row.entity, bars));
+        let label = pad(&label, before);
+        let label = match label.strip_prefix(&row.stem) {
+            Some(rest) => format!("{}{rest}", paint(DIM, &row.stem)),
+            None => label,
+        };
+        app.out.line(format!("{label}  {bar}  {}", paint(style, end)))?;
     }
     legend(chart, app);
     Ok(())
@@ -102,7 +108,8 @@ fn put(cells: &mut [(char, Style)], at: usize, sign: char, style: Style) {
 
 fn cells(chart: &Chart<'_>, entity: &Lasting, bars: usize) -> Vec<(char, Style)> {
     let mut cells = vec![(' ', PLAIN); bars];
-    for (n, span) in entity.spans.iter().enumerate() {
+    let shown = entity.spans.iter().enumerate().filter(|(_, s)| chart.scale.shows(s.from, s.to));
+    for (n, span) in shown {
         let (first, last) = (column(chart, span.from, bars), column(chart, span.to, bars));
         let style = of_phase(span.phase, entity.outcome(n));
         for at in first..=last {

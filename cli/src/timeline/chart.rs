@@ -1,6 +1,7 @@
 //! What to draw.
 
 use super::scale::{Scale, lasted};
+use super::tree::Row;
 use crate::table::clean;
 use crate::view::{count, grouped};
 use retold::project::{Lasting, Timeline};
@@ -8,7 +9,7 @@ use retold::project::{Lasting, Timeline};
 pub(super) struct Chart<'a> {
     pub(super) title: String,
     pub(super) timeline: &'a Timeline,
-    pub(super) rows: Vec<&'a Lasting>,
+    pub(super) rows: Vec<Row<'a>>,
     /// Entities that are not shown.
     pub(super) others: usize,
     pub(super) scale: Scale,
@@ -25,11 +26,15 @@ impl Chart<'_> {
     }
 }
 
-/// The label of a bar. A name says more than a long id.
+/// The label of a bar: of a tool, its name and what tells the call from others. Else a name says more than a long id.
 pub(super) fn label(entity: &Lasting) -> String {
     const SHORT: usize = 14;
     let name = entity.name.as_deref().map(clean).filter(|name| *name != entity.id);
     let id = Some(clean(&entity.id)).filter(|id| !id.is_empty());
+    if let Some(detail) = &entity.detail {
+        let name = name.or(id).unwrap_or_else(|| clean(&entity.kind));
+        return format!("{name} {}", clean(detail));
+    }
     let id = id.filter(|id| name.is_none() || id.chars().count() <= SHORT);
     [Some(clean(&entity.kind)), id, name].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }

@@ -29,10 +29,16 @@ impl Scale {
         short(self.from)
     }
 
-    /// The column of a time, out of this many.
+    /// The column of a time, out of this many. What lies before or after the period is at its edge.
     pub(super) fn at(&self, time: Timestamp, width: f64) -> f64 {
-        let since = time.micros().saturating_sub(self.from.micros()).max(0);
-        since as f64 / self.micros.max(1) as f64 * width
+        let since = u64::try_from(time.micros().saturating_sub(self.from.micros())).unwrap_or_default();
+        since.min(self.micros) as f64 / self.micros.max(1) as f64 * width
+    }
+
+    /// Whether any of the time from one moment to another lies in the period.
+    pub(super) fn shows(&self, from: Timestamp, to: Timestamp) -> bool {
+        let end = self.from.micros().saturating_add(i64::try_from(self.micros).unwrap_or(i64::MAX));
+        to >= self.from && from.micros() <= end
     }
 
     /// Evenly spaced ticks, at most this many: the column of each and its label.

@@ -4,9 +4,10 @@ use std::fmt::Write;
 
 use super::chart::{Chart, label};
 use super::scale::lasted;
+use super::tree::Row;
 use crate::table::{clean, shorten};
 use retold::event::Phase;
-use retold::project::{Lasting, PhaseSpan};
+use retold::project::PhaseSpan;
 
 const WIDTH: f64 = 1_200.0;
 const LEFT: f64 = 260.0;
@@ -16,13 +17,18 @@ const ROW: f64 = 24.0;
 const BAR: f64 = 14.0;
 const BOTTOM: f64 = 52.0;
 /// Maximum characters of a label.
-const LABEL: usize = 32;
+const LABEL: usize = 36;
+/// Width of a level of the tree, how many levels are told apart, and the characters that a level takes from a label.
+const INDENT: f64 = 14.0;
+const LEVELS: usize = 8;
+const INDENT_CHARS: usize = 2;
 /// Maximum characters of the title.
 const TITLE: usize = 100;
 
 const STYLE: &str = "text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif;font-size:12px;fill:#1f2328}\
 .title{font-size:18px;font-weight:600}.dim{fill:#656d76}.end{fill:#656d76;font-size:11px}.tick{fill:#656d76;font-size:11px}\
-.grid{stroke:#d8dee4;stroke-width:1}.stripe{fill:#f6f8fa}";
+.grid{stroke:#d8dee4;stroke-width:1}.stripe{fill:#f6f8fa}\
+.tree{fill:none;stroke:#afb8c1;stroke-width:1}";
 
 /// The whole document.
 pub(super) fn draw(chart: &Chart<'_>) -> String {
@@ -52,8 +58,9 @@ pub(super) fn draw(chart: &Chart<'_>) -> String {
         warnings(&mut out, chart, y);
         y += ROW;
     }
-    for entity in &chart.rows {
-        row(&mut out, chart, entity, y);
+    for (at, shown) in chart.rows.iter().enumerate() {
+        elbow(&mut out, shown, at, y);
+        row(&mut out, chart, shown, y);
         y += ROW;
     }
     legend(&mut out, chart, bottom + 34.0);
@@ -81,7 +88,7 @@ fn axis(out: &mut String, chart: &Chart<'_>, bottom: f64) {
 
 fn warnings(out: &mut String, chart: &Chart<'_>, y: f64) {
     text(out, 20.0, y + 16.0, "dim", "warnings");
-    for warning in chart.timeline.warnings() {
+    for warning in chart.timeline.warnings().iter().filter(|w| chart.scale.shows(w.at, w.at)) {
         let (x, y) = (x(chart, warning.at), y + ROW / 2.0);
         let _ = write!(
             out,
@@ -92,13 +99,29 @@ fn warnings(out: &mut String, chart: &Chart<'_>, y: f64) {
     }
 }
 
-fn row(out: &mut String, chart: &Chart<'_>, entity: &Lasting, y: f64) {
+/// Where the label of a level begins.
+fn indent(depth: usize) -> f64 {
+    20.0 + depth.min(LEVELS) as f64 * INDENT
+}
+
+/// The line from an entity to the one that it is inside.
+fn elbow(out: &mut String, shown: &Row<'_>, at: usize, y: f64) {
+    let Some(above) = shown.above else { return };
+    let x = indent(shown.depth.saturating_sub(1)) + 4.0;
+    let (top, middle) = (y - at.saturating_sub(above) as f64 * ROW + ROW - 4.0, y + ROW / 2.0);
+    let _ = write!(out, "<path class=\"tree\" d=\"M{x} {top:.1}V{middle:.1}h7\"/>");
+}
+
+fn row(out: &mut String, chart: &Chart<'_>, shown: &Row<'_>, y: f64) {
+    let entity = shown.entity;
     let name = label(entity);
-    text(out, 20.0, y + 16.0, "", &shorten(&name, LABEL));
-    for (n, span) in entity.spans.iter().enumerate().filter(|(_, s)| !s.phase.is_final()) {
+    let room = LABEL.saturating_sub(shown.depth.min(LEVELS) * INDENT_CHARS);
+    text(out, indent(shown.depth), y + 16.0, "", &shorten(&name, room));
+    let spans = || entity.spans.iter().enumerate().filter(|(_, s)| chart.scale.shows(s.from, s.to));
+    for (n, span) in spans().filter(|(_, s)| !s.phase.is_final()) {
         bar(out, chart, &name, entity.outcome(n), *span, y);
     }
-    for span in entity.spans.iter().filter(|s| s.phase.is_final()) {
+    for (_, span) in spans().filter(|(_, s)| s.phase.is_final()) {
         let _ = write!(
             out,
             "<circle cx=\"{:.1}\" cy=\"{}\" r=\"5.5\" fill=\"{}\" stroke=\"#ffffff\" stroke-width=\"1.5\"/>",

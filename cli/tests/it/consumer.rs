@@ -42,8 +42,10 @@ fn help_is_what_it_was() {
     ] {
         let help = Said::of(shell.command(args).output().unwrap()).out;
         // What is accepted everywhere is in the help of the program.
-        let (own, rest) = help.split_once("\n\nEverywhere:").unwrap();
-        let after = rest.split_once("\n\n").map_or("", |(_, after)| after);
+        let (own, rest) = help.split_once("\n\nGlobal options:").unwrap();
+        let is_text = |part: &&str| !part.starts_with(' ');
+        let after =
+            rest.split("\n\n").skip(1).skip_while(|part| !is_text(part)).collect::<Vec<_>>().join("\n\n");
         insta::assert_snapshot!(name, format!("{own}\n\n{after}"));
     }
 }

@@ -127,7 +127,7 @@ fn a_dry_run_says_what_would_go_and_changes_nothing() {
     let begin = dry(&["truncate", "s", "--before", "4"]);
     assert_eq!((&begin["branches"], &begin["events"]), (&0.into(), &1.into()), "{begin}");
     let told = shell.ok(&["delete", "s/main", "--dry-run", "-o", "table"]);
-    assert!(told.starts_with("of s/main would go: 1 branch, 1 event ("), "{told}");
+    assert!(told.starts_with("of s/main would be removed: 1 branch, 1 event ("), "{told}");
     assert!(told.ends_with(" bytes), 2 events would stay for forks; nothing was changed\n"), "{told}");
     assert_eq!(shell.ok(&["branches", "s", "-o", "json"]), before);
     // What could not be done is refused here too.
@@ -201,14 +201,13 @@ fn a_policy_says_what_would_go_and_removes_it() {
     );
     let told = policy(&["--max-sessions", "1", "--max-events", "1", "--dry-run", "-o", "table"]);
     assert!(
-        told.contains("2 sessions, and 1 event of 1 branch that stay would go; nothing was changed"),
+        told.contains("2 sessions, and 1 event of 1 branch that stay would be removed; nothing was changed"),
         "{told}"
     );
     assert_eq!(shell.ok(&["sessions", "-o", "jsonl"]).lines().count(), 4);
     shell.ok(&["lease", "acquire", "nightly-1", "--holder", "me", "--for", "1h"]);
     let told = policy(&["--max-sessions", "1", "--max-events", "1", "-o", "table"]);
-    let end =
-        "deleted: 1 session, and 2 events of 2 branches that stay; 1 session in use would have gone too\n";
+    let end = "deleted: 1 session, and 2 events of 2 branches that stay; kept because in use: 1 session\n";
     assert!(told.contains("nightly-2") && told.contains("sessions") && told.ends_with(end), "{told}");
     assert!(shell.fails(4, &["read", "nightly-2"]).contains("deleted"));
     assert_eq!((shell.head("nightly-1"), shell.head("nightly-3"), shell.head("s/b")), (1, 1, 3));

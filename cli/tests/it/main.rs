@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod annotations;
 #[cfg(unix)]
 mod beside;
 mod completing;

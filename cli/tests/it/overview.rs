@@ -130,7 +130,7 @@ fn people_see_a_session_on_one_screen() {
         "overdue",
         "m 900",
         "all branches together: 1,050 tokens",
-        "it had ended as completed, and was not begun again",
+        "it had already ended as completed and was not restarted",
         "└─ retry",
         "task.blocked",
     ] {

@@ -95,8 +95,10 @@ fn ctrl_c_ends_a_tail_properly() {
 fn the_demo_tells_its_story_and_leaves_a_store_to_try() {
     let shell = Shell::new();
     for _ in 0..2 {
-        let story = shell.ok(&["demo"]);
+        let story = shell.ok(&["demo", "--fast"]);
         assert!(!story.contains('\u{1b}'));
+        let parts: Vec<usize> = story.split("\n\n").map(|part| part.lines().count()).collect();
+        assert!(parts.iter().all(|lines| *lines <= 40) && parts.iter().sum::<usize>() <= 90, "{parts:?}");
         for told in
             ["8 events acknowledged before the kill", "nothing was lost", "verify: clean", "Try next:"]
         {
@@ -124,4 +126,42 @@ fn the_demo_never_touches_a_store_that_holds_more() {
     shell.ok(&["demo"]);
     shell.ok(&["append", "fix-login", "message.user", "--store", "retold-demo.redb"]);
     shell.fails(3, &["demo"]);
+}
+
+/// What the demo tells about its sessions is the same wherever it is looked at.
+#[test]
+fn the_story_of_the_demo_agrees_with_itself() {
+    let shell = Shell::new();
+    shell.ok(&["demo"]);
+    let of =
+        |args: &[&str]| json(&shell.ok(&[args, &["--store", "retold-demo.redb", "-o", "json"]].concat()));
+    let listed = of(&["ls", "--sort", "name"]);
+    let card = |n: usize, member: &str| listed[n][member].clone();
+    for (n, place, status) in [(0, "fix-login", "failed"), (1, "ship-login", "completed")] {
+        assert_eq!((card(n, "session"), card(n, "status")), (place.into(), status.into()));
+        let described = of(&["describe", place]);
+        let lives = &described["lifecycle"];
+        assert_eq!(lives["session"]["phase"], status);
+        assert_eq!(lives["odd"], 0, "{}", lives["anomalies"]);
+        // What timeline draws ends as describe says, entity by entity.
+        let drawn = of(&["timeline", place]);
+        for entity in drawn["entities"].as_array().unwrap() {
+            let (kind, id) = (entity["kind"].as_str().unwrap(), entity["id"].as_str().unwrap());
+            let life = if kind == "session" { &lives["session"] } else { &lives["entities"][kind][id] };
+            let last = &entity["spans"].as_array().unwrap().last().unwrap()["phase"];
+            assert_eq!(life["phase"], *last, "{place}: {kind} {id}");
+        }
+    }
+    // Both attempts were paid for, and nothing that is listed as completed has anything left running.
+    assert_eq!(card(0, "tokens"), 48_200.0 + 17_900.0);
+    let better = of(&["describe", "fix-login/test-first"]);
+    assert_eq!(
+        (&better["lifecycle"]["session"]["phase"], &better["lifecycle"]["odd"]),
+        (&"completed".into(), &0.into())
+    );
+    let spent = &better["session_resource"]["measures"]["tokens"]["sum"];
+    assert_eq!(
+        (spent, &better["resource"]["measures"]["tokens"]["sum"]),
+        (&66_100.0.into(), &17_900.0.into())
+    );
 }

@@ -72,3 +72,89 @@ fn a_timeline_of_nothing_is_told_in_words() {
     let elsewhere = shell.run(&["timeline", "s", "--svg", "no/such/folder.svg"]);
     assert!(elsewhere.exit != 0 && elsewhere.err.contains("no/such/folder.svg"), "{}", elsewhere.err);
 }
+
+/// A run with two steps, and a sub-agent that a tool started.
+fn with_steps() -> Shell {
+    let shell = Shell::new();
+    for (time, kind, data) in [
+        ("00:00", "run.started", r#"{"run_id": "r-1", "goal": "fix the login"}"#),
+        ("00:05", "step.started", r#"{"index": 1, "name": "find the cause"}"#),
+        (
+            "00:10",
+            "tool.invoked",
+            r#"{"tool": "Grep", "tool_call_id": "c-1", "args": {"pattern": "normalize", "path": "src/"}}"#,
+        ),
+        ("00:12", "tool.completed", r#"{"tool": "Grep", "tool_call_id": "c-1"}"#),
+        (
+            "00:14",
+            "tool.invoked",
+            r#"{"tool": "Task", "tool_call_id": "c-2", "args": {"prompt": "read\n the logs"}}"#,
+        ),
+        (
+            "00:15",
+            "tool.invoked",
+            r#"{"tool": "Read", "tool_call_id": "c-3", "parent_tool_use_id": "c-2", "args": {"file_path": "app.log"}}"#,
+        ),
+        ("00:20", "tool.completed", r#"{"tool": "Read", "tool_call_id": "c-3"}"#),
+        ("00:25", "tool.completed", r#"{"tool": "Task", "tool_call_id": "c-2"}"#),
+        ("00:30", "step.completed", r#"{"index": 1}"#),
+        ("00:31", "step.started", r#"{"index": 2, "name": "change the code"}"#),
+        (
+            "00:40",
+            "tool.invoked",
+            r#"{"tool": "Bash", "tool_call_id": "c-4", "args": {"command": "cargo test"}}"#,
+        ),
+        ("00:55", "tool.errored", r#"{"tool": "Bash", "tool_call_id": "c-4", "error": "1 failed"}"#),
+        ("01:00", "run.failed", r#"{"run_id": "r-1", "reason": "a test fails"}"#),
+    ] {
+        let time = format!("2026-02-03T04:{time}Z");
+        shell.ok(&["append", "s", kind, "--data", data, "--time", &time]);
+    }
+    shell
+}
+
+#[test]
+fn entities_hang_below_their_parents_and_tools_say_what_they_do() {
+    let shell = with_steps();
+    insta::assert_snapshot!("timeline_tree", shell.ok(&["timeline", "s", "-o", "table", "-q"]));
+    let laid = json(&shell.ok(&["timeline", "s", "-o", "json"]));
+    let entity =
+        |id: &str| laid["entities"].as_array().unwrap().iter().find(|e| e["id"] == id).unwrap().clone();
+    assert_eq!(entity("r-1").get("parent"), None);
+    assert_eq!(entity("1")["parent"], serde_json::json!({"kind": "run", "id": "r-1"}));
+    assert_eq!(entity("c-3")["parent"]["id"], "c-2");
+    assert_eq!(
+        (&entity("c-3")["detail"], &entity("c-2")["detail"]),
+        (&"app.log".into(), &"read the logs".into())
+    );
+    // What is left out takes nobody's place in the tree.
+    let few = shell.ok(&["timeline", "s", "-o", "table", "-q", "--kind", "tool"]);
+    assert!(few.lines().any(|line| line.starts_with("Task read the logs")), "{few}");
+    assert!(few.lines().any(|line| line.starts_with("\u{2514} Read app.log")), "{few}");
+    shell.ok(&["timeline", "s", "--svg", "s.svg", "-q"]);
+    let picture = std::fs::read_to_string(shell.path("s.svg")).unwrap();
+    assert_eq!(picture.matches("class=\"tree\"").count(), 6, "a line to each parent");
+}
+
+#[test]
+fn a_part_of_a_timeline_is_named_by_times_spans_or_sequences() {
+    let shell = with_steps();
+    let ids = |args: &[&str]| {
+        let laid = json(&shell.ok(&[&["timeline", "s", "-o", "json"], args].concat()));
+        let id = |e: &serde_json::Value| e["id"].as_str().unwrap().to_owned();
+        laid["entities"].as_array().unwrap().iter().map(id).collect::<Vec<_>>()
+    };
+    let late = ["r-1", "2", "c-4"];
+    assert_eq!(ids(&["--from", "+31s"]), late);
+    assert_eq!(ids(&["--from", "10"]), late);
+    assert_eq!(ids(&["--from", "2026-02-03T04:00:31Z"]), late);
+    assert_eq!(ids(&["--from", "10", "--to", "+35s"]), ["r-1", "2"]);
+    assert_eq!(ids(&["--to", "4"]), ["r-1", "1", "c-1"]);
+    let part = shell.ok(&["timeline", "s", "--from", "+31s", "-o", "table", "-q"]);
+    assert!(part.contains("29s from 2026-02-03T04:00:31Z") && !part.contains("Grep"), "{part}");
+    let after = shell.run(&["timeline", "s", "--from", "2027-01-01T00:00:00Z", "-o", "table"]);
+    assert!(after.exit == 0 && after.err.contains("nothing of s happened between"), "{}", after.err);
+    assert!(shell.fails(7, &["timeline", "s", "--from", "99"]).contains("no event with this sequence"));
+    assert!(shell.fails(7, &["timeline", "s", "--from", "+9s", "--to", "+1s"]).contains("after the end"));
+    assert!(shell.fails(2, &["timeline", "s", "--from", "later"]).contains("such as +90s"));
+}

@@ -41,6 +41,35 @@ fn help_is_what_it_was() {
 }
 
 #[test]
+fn the_short_help_fits_on_a_screen_and_says_where_the_rest_is() {
+    let shell = Shell::new();
+    let short = shell.ok(&["-h"]);
+    insta::assert_snapshot!("help_short", short);
+    let bare = shell.run(&[]);
+    assert_eq!((bare.exit, bare.out.as_str(), bare.err.as_str()), (2, "", short.as_str()));
+    // Of a verb: its own options, and no more of the others than where to find them.
+    let (few, all) = (shell.ok(&["ls", "-h"]), shell.ok(&["ls", "--help"]));
+    assert!(few.contains("--label") && few.contains("--store") && !few.contains("--strict-types"), "{few}");
+    assert!(few.lines().count() < all.lines().count() && all.contains("--strict-types"), "{all}");
+}
+
+#[test]
+fn help_is_readable_on_any_background() {
+    let shell = Shell::new();
+    for args in [&["--help"][..], &["-h"], &["ls", "--help"]] {
+        let help = shell.ok(&[&["--color", "always"], args].concat());
+        assert!(help.contains("\u{1b}[1m"), "{help:?}");
+        // White, yellow, and their bright forms.
+        for code in ["37m", "97m", "33m", "93m"] {
+            assert!(
+                !help.contains(&format!("[{code}")) && !help.contains(&format!(";{code}")),
+                "{code}: {help:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn an_append_is_answered_with_its_place_in_this_order_of_names() {
     let shell = Shell::new();
     let id = "01890000-0000-7000-8000-000000000001";

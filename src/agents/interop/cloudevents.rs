@@ -179,7 +179,7 @@ fn payload(event: NewEvent, f: &Fields<'_>) -> Result<NewEvent, Invalid> {
     let content_type = if is_json { JSON.to_owned() } else { content_type };
     match (f.raw("data"), f.value("data_base64")) {
         (Some(_), Some(_)) => {
-            Err(Invalid::new("data", "stands beside data_base64; an event has one of them"))
+            Err(Invalid::new("data", "is given together with data_base64; an event has only one of them"))
         }
         (None, None) => Ok(event),
         (None, Some(coded)) => Ok(event.bytes(content_type, own::decode(coded)?)),

@@ -346,7 +346,7 @@ impl Import {
     pub(super) fn parts(&self, view: &Records, each: &mut dyn FnMut(Kept) -> Result<()>) -> Result<()> {
         for name in &self.pieces {
             let bad = |what: &str| Error::corrupt(format!("piece {name} of import {}", self.number), what);
-            let id: EventId = name.parse().map_err(|_| bad("has a name that is none"))?;
+            let id: EventId = name.parse().map_err(|_| bad("has an invalid name"))?;
             let piece = view.get(SidecarTable::Imports, &piece_key(id))?.ok_or_else(|| bad("is missing"))?;
             let mut rest =
                 piece.strip_prefix(&[LAYOUT]).ok_or_else(|| bad("has a layout that is not known"))?;

@@ -32,6 +32,22 @@ impl Amount {
         self.correct(amount);
     }
 
+    /// What was added after an earlier moment. The peak is that of the whole time.
+    pub(super) fn without(&self, before: Option<&Self>) -> Self {
+        let (sum, count) = before.map_or((0.0, 0), |before| (before.sum, before.count));
+        Self { sum: self.sum - sum, count: self.count.saturating_sub(count), ..self.clone() }
+    }
+
+    /// Adds the amounts of another branch.
+    pub(super) fn join(&mut self, other: &Self) {
+        self.peak = if self.count == 0 { other.peak } else { self.peak.max(other.peak) };
+        if self.count == 0 || other.time >= self.time {
+            (self.last, self.time) = (other.last, other.time);
+        }
+        self.count += other.count;
+        self.correct(other.sum);
+    }
+
     /// Adds something to the sum that is not an amount of its own, as when a total is set lower.
     pub(super) fn correct(&mut self, by: f64) {
         // JSON has no infinity, and a state must survive JSON.

@@ -1,13 +1,15 @@
 //! Sessions at a glance: what the built-in projections know about each, side by side.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::roles::Roles;
-use super::{Figures, Lifecycle, Lives, Progress, Resource, Stats, Tracks, Used};
+use super::{Annotated, Annotations, Lifecycle, Lives, Progress, Resource, Tracks, Used};
 use crate::error::{Error, Result};
 use crate::event::{Address, Catalogue, Phase, Sequence, SessionId, Timestamp};
 use crate::project::Projected;
-use crate::store::{SessionInfo, Store};
+use crate::store::{SessionInfo, Store, StoreHandle};
 
 /// Lifecycle, progress and resources of every session of a store.
 ///
@@ -27,8 +29,8 @@ pub struct Board {
     lifecycle: Projected<Lives>,
     progress: Projected<Tracks>,
     resource: Projected<Used>,
-    spent: Projected<Used>,
-    stats: Projected<Figures>,
+    annotations: Projected<Annotated>,
+    store: StoreHandle,
 }
 
 /// What is known about a branch, all at the same sequence.
@@ -47,7 +49,8 @@ pub struct Glance {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Card {
-    /// What the store knows about it.
+    /// What the store knows about it. Its `last` is when something last happened in it: labels and notes that were
+    /// added later do not count.
     pub info: SessionInfo,
     /// When its first event happened, over all branches: earlier than when it was recorded, for an imported session.
     pub first: Option<Timestamp>,
@@ -63,12 +66,14 @@ pub struct Card {
     pub fraction: Option<f64>,
     /// Microseconds left after its last report of progress, at its rate.
     pub left_us: Option<u64>,
-    /// Tokens read and written, over all branches, each event counted once. The same holds for cost and errors.
+    /// Tokens read and written, over all branches as in [`Board::spent`]. The same holds for cost and errors.
     pub tokens: f64,
     /// US dollars.
     pub cost_usd: f64,
     /// Failures.
     pub errors: f64,
+    /// Its labels: values by key.
+    pub labels: BTreeMap<String, String>,
 }
 
 impl Board {
@@ -81,9 +86,9 @@ impl Board {
         Ok(Self {
             lifecycle: store.project(Lifecycle::with(roles.clone()))?,
             progress: store.project(Progress::with(roles.clone()))?,
-            resource: store.project(Resource::with(roles.clone()))?,
-            spent: store.project(Resource::over_sessions(roles))?,
-            stats: store.project(Stats::of_sessions())?,
+            resource: store.project(Resource::with(roles))?,
+            annotations: store.project(Annotations)?,
+            store: store.handle(),
         })
     }
 
@@ -102,12 +107,58 @@ impl Board {
         })
     }
 
-    /// What a session has used over all its branches, each event counted once.
+    /// What a session has used over all its branches: of each branch, what it has used since it was forked. So what a fork
+    /// inherits counts once, and a total or a run's sum that is reported on a fork counts as far as it exceeds what the fork
+    /// inherits.
     ///
     /// # Errors
     /// As [`Projected::state`].
     pub fn spent(&self, session: &SessionId) -> Result<Used> {
-        self.spent.state(session.as_str())
+        let branches = self.store.reader()?.infos_of(session)?;
+        if branches.is_empty() {
+            return Err(self.store.identity().not_found("session", session));
+        }
+        let mut spent = Used::default();
+        for branch in branches.iter().filter(|branch| branch.events > 0) {
+            let place = || Address::from(branch.place.clone());
+            let head = match self.resource.state(place().at(branch.head)) {
+                // It was deleted meanwhile.
+                Err(Error::NotFound { .. } | Error::Deleted { .. }) => continue,
+                found => found?,
+            };
+            let fork = branch.parent.as_ref().map(|(_, fork)| *fork).filter(|fork| *fork > Sequence::ZERO);
+            spent.add_own(
+                &head,
+                &fork.map_or_else(|| Ok(Used::default()), |fork| self.inherited(place().at(fork)))?,
+            );
+        }
+        Ok(spent)
+    }
+
+    /// What had been used where a branch was forked.
+    fn inherited(&self, fork: Address) -> Result<Used> {
+        match self.resource.state(fork) {
+            // It was removed since.
+            Err(Error::Truncated { .. } | Error::NotFound { .. } | Error::Deleted { .. }) => {
+                Ok(Used::default())
+            }
+            found => found,
+        }
+    }
+
+    /// The labels of a session and the notes on it.
+    ///
+    /// # Errors
+    /// As [`Projected::state`].
+    pub fn annotated(&self, session: &SessionId) -> Result<Annotated> {
+        self.annotations.state(session.as_str())
+    }
+
+    /// When the latest event was recorded in a branch other than that of annotations.
+    fn last_happened(&self, session: &SessionId) -> Result<Option<Timestamp>> {
+        let branches = self.store.reader()?.infos_of(session)?;
+        let others = branches.iter().filter(|b| b.place.branch.as_str() != Annotations::BRANCH);
+        Ok(others.filter_map(|b| b.last).max())
     }
 
     /// The counts of a session over all its branches, and when its events happened. It costs less than a [card](Self::card).
@@ -124,17 +175,20 @@ impl Board {
     /// As [`Projected::state`]. A session whose current branch does not exist has an empty card.
     pub fn card(&self, info: &SessionInfo) -> Result<Card> {
         let shown = Address::new(info.session.clone(), info.current.clone());
-        let glance = match self.glance(&shown) {
-            Err(Error::NotFound { .. }) => Glance::default(),
-            found => found?,
+        let (glance, is_all) = match self.glance(&shown) {
+            Err(Error::NotFound { .. }) => (Glance::default(), false),
+            found => (found?, info.branches == 1),
         };
-        let (spent, figures) = (self.spent(&info.session)?, self.figures(&info.session)?);
+        let spent = if is_all { glance.resource } else { self.spent(&info.session)? };
+        let annotated = self.annotated(&info.session)?;
+        let mut info = info.clone();
+        if !annotated.is_empty() {
+            info.last = self.last_happened(&info.session)?;
+        }
         let life = glance.lifecycle.session;
         let track = glance.progress.session.unwrap_or_default();
         Ok(Card {
-            info: info.clone(),
-            first: figures.first,
-            last: figures.newest,
+            info,
             phase: life.phase,
             since: life.phase.map(|_| life.since),
             why: life.error.or(life.reason),
@@ -143,6 +197,7 @@ impl Board {
             tokens: spent.tokens(),
             cost_usd: spent.sum("cost_usd"),
             errors: spent.sum("errors"),
+            labels: annotated.labels.into_iter().map(|(key, label)| (key, label.value)).collect(),
         })
     }
 }

@@ -116,6 +116,10 @@ impl Projection for Lifecycle {
         "lifecycle"
     }
 
+    fn version(&self) -> u32 {
+        2
+    }
+
     fn shape(&self) -> u64 {
         self.0.shape()
     }
@@ -152,7 +156,9 @@ impl Lives {
             PhaseStep::Odd => self.note(event, role_reading, from, report),
             _ => self.kinds.entry(kind.clone()).or_default().count(from, report.phase, step, took),
         }
-        let follows = *whole && step != PhaseStep::Odd;
+        // Cleaning up after one that had ended says nothing new about the session.
+        let cleans_up = report.phase == Phase::Deleted && from.is_some_and(Phase::is_final);
+        let follows = *whole && step != PhaseStep::Odd && !cleans_up;
         if follows && !(report.phase.is_final() && self.is_another_at_work(kind, id)) {
             self.session.take(report, LIFE_SESSION_TRANSITIONS);
         }
@@ -174,8 +180,8 @@ impl Lives {
             self.anomalies.pop_front();
         }
         let why = match from.is_final() {
-            true => format!("it had ended as {from}, and was not begun again"),
-            false => format!("it was {from}, so it cannot become {} any more", report.phase),
+            true => format!("it had already ended as {from} and was not restarted"),
+            false => format!("it was already {from}, so it cannot become {}", report.phase),
         };
         self.anomalies.push_back(Anomaly {
             at: event.address().to_string(),

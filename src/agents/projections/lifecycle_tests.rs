@@ -47,7 +47,7 @@ fn what_makes_no_sense_is_kept_with_its_address_and_changes_nothing() {
     let odd = &lives.anomalies[0];
     assert_eq!((odd.at.as_str(), odd.kind.as_str(), odd.id.as_str()), ("s/main@3", "task.blocked", "t"));
     assert_eq!((odd.from, odd.to), (Phase::Completed, Phase::Waiting));
-    assert_eq!(odd.why, "it had ended as completed, and was not begun again");
+    assert_eq!(odd.why, "it had already ended as completed and was not restarted");
 }
 
 #[test]
@@ -85,6 +85,26 @@ fn a_run_inside_another_does_not_end_the_session_and_a_session_that_closes_after
         (Some(Phase::Failed), Some("no money"))
     );
     assert_eq!(lives.odd, 0);
+}
+
+#[test]
+fn a_coder_that_is_deleted_after_its_work_takes_no_session_with_it() {
+    let coder = |second, kind| at(second, kind, json!({"coder_id": "c"}));
+    let mut events = vec![
+        at(0, "session.created", json!({})),
+        coder(1, "coder.started"),
+        coder(2, "coder.completed"),
+        coder(3, "coder.deleted"),
+    ];
+    let lives = folded(events.clone());
+    assert_eq!(lives.session.phase, Some(Phase::Completed));
+    assert_eq!(lives.entities["coder"]["c"].phase, Some(Phase::Deleted));
+    events.push(at(4, "session.closed", json!({})));
+    let lives = folded(events);
+    assert_eq!((lives.session.phase, lives.odd), (Some(Phase::Completed), 0));
+    // One that is deleted while it works has not ended in any other way.
+    let lives = folded(vec![coder(1, "coder.started"), coder(3, "coder.deleted")]);
+    assert_eq!(lives.session.phase, Some(Phase::Deleted));
 }
 
 #[test]

@@ -3,7 +3,10 @@
 
 pub mod alerts;
 mod amount;
+mod annotations;
 mod board;
+#[cfg(test)]
+mod board_tests;
 mod chart;
 mod counts;
 mod coverage;
@@ -26,6 +29,7 @@ mod track;
 
 pub use alerts::Alerts;
 pub use amount::Amount;
+pub use annotations::{Annotated, Annotations, Label, Note};
 pub use board::{Board, Card, Glance};
 pub use chart::Chart;
 pub use counts::{Counted, Counts};
@@ -52,6 +56,7 @@ pub fn all(catalogue: &Catalogue) -> Vec<Box<dyn DynProjection>> {
         Box::new(Resource::over_sessions(roles)),
         Box::new(Stats::of_sessions()),
         Box::new(Stats::of_the_store()),
+        Box::new(Annotations),
         Box::new(Coverage),
         Box::new(Alerts::built_in()),
     ]

@@ -77,7 +77,9 @@ impl Resource {
         Self::with(Roles::new(catalogue))
     }
 
-    /// What a session has used over all its branches, each event counted once: what was paid for.
+    /// What a session has used, from the events of all its branches, each once. A total or a run's sum counts as far as
+    /// it exceeds what was reported before on any branch, so with forks it can be too low:
+    /// [`Board::spent`](super::Board::spent) goes by branches.
     #[must_use]
     pub fn of_sessions(catalogue: &Catalogue) -> Self {
         Self::over_sessions(Roles::new(catalogue))
@@ -133,6 +135,20 @@ impl Used {
     #[must_use]
     pub fn tokens(&self) -> f64 {
         self.sum("input_tokens") + self.sum("output_tokens") + self.sum("tokens")
+    }
+
+    /// Adds what a branch has used by itself: all that was used in it without what it inherits.
+    pub(super) fn add_own(&mut self, all: &Self, inherited: &Self) {
+        let none = Amounts::new();
+        add(&mut self.measures, &all.measures, &inherited.measures);
+        for (name, amounts) in &all.providers {
+            let before = inherited.providers.get(name).unwrap_or(&none);
+            add(named(&mut self.providers, name.clone()), amounts, before);
+        }
+        for (name, amounts) in &all.models {
+            let before = inherited.models.get(name).unwrap_or(&none);
+            add(named(&mut self.models, name.clone()), amounts, before);
+        }
     }
 
     fn take(&mut self, event: &Event, role_reading: &RoleReading, is_run: bool) {
@@ -242,6 +258,15 @@ fn enter(amounts: &mut Amounts, measure: &str, amount: f64, time: Timestamp) {
         entry.correct(amount);
     } else {
         entry.add(amount, time);
+    }
+}
+
+fn add(to: &mut Amounts, all: &Amounts, inherited: &Amounts) {
+    for (measure, amount) in all {
+        let own = amount.without(inherited.get(measure));
+        if own.count > 0 || own.sum != 0.0 {
+            to.entry(measure.clone()).or_default().join(&own);
+        }
     }
 }
 

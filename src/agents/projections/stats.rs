@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
+use super::annotations::Annotations;
 use super::chart::Chart;
 use super::roles::clip;
 use super::stamp;
@@ -43,7 +44,8 @@ pub struct Figures {
     pub sources: BTreeMap<String, u64>,
     /// The number of events in each branch, for a session, or in each session, for the store; likewise.
     pub places: BTreeMap<String, u64>,
-    /// When the first happened.
+    /// When the first happened. Labels of sessions and notes on them do not count here, for `newest`, `last`, the rate or the
+    /// chart.
     #[serde(default, with = "stamp::maybe", skip_serializing_if = "Option::is_none")]
     pub first: Option<Timestamp>,
     /// When the newest happened.
@@ -98,6 +100,10 @@ impl Projection for Stats {
         if self.scope == Scope::Key { "store_stats" } else { "stats" }
     }
 
+    fn version(&self) -> u32 {
+        2
+    }
+
     fn scope(&self) -> Scope {
         self.scope
     }
@@ -127,6 +133,10 @@ impl Figures {
         count(&mut self.places, place);
         if let Some(source) = event.source() {
             count(&mut self.sources, source);
+        }
+        // Somebody wrote about the session; nothing happened in it.
+        if Annotations::has_type(event.kind()) {
+            return;
         }
         self.first = Some(self.first.map_or(time, |first| first.min(time)));
         self.newest = Some(self.newest.map_or(time, |newest| newest.max(time)));
@@ -235,6 +245,17 @@ mod tests {
         let figures = folded(Stats::of_sessions(), times.map(|s| at(s, "a.b", json!(null))).into());
         assert_eq!((figures.events, figures.chart.counts.iter().sum::<u64>()), (7, 7));
         assert_eq!(figures.last.unwrap().at, "s/main@7");
+    }
+
+    #[test]
+    fn a_note_is_counted_and_moves_neither_the_newest_event_nor_the_rate() {
+        let mut events = every(1_000, 30);
+        let before = folded(Stats::of_sessions(), events.clone());
+        events.push(at(9_000_000_000, "session.noted", json!({"text": "look"})));
+        let after = folded(Stats::of_sessions(), events);
+        assert_eq!((after.events, after.types["session.noted"]), (31, 1));
+        let of = |f: &Figures| (f.first, f.newest, f.last.clone(), f.per_minute, f.chart.clone());
+        assert_eq!(of(&after), of(&before));
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub use timers::Timers;
 /// A row of the table of timers, for programs that take a store apart.
 ///
 /// # Errors
-/// [`Error::Corrupt`](crate::Error::Corrupt) for anything that is none.
+/// [`Error::Corrupt`](crate::Error::Corrupt) for anything that is not a timer.
 pub fn parse_timer_row(key: &[u8], value: &[u8]) -> Result<Timer> {
     Row::decode(key, value).map(Timer::from)
 }

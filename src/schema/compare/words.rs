@@ -57,7 +57,7 @@ pub(super) fn check_words(path: &str, schema: &Map<String, Value>) -> Result<(),
         Some(name) => vec![name],
     };
     match names.into_iter().find(|n| !n.as_str().is_some_and(|n| TYPES.contains(&n))) {
-        Some(other) => Err(no_schema(path, &format!("has the type {other}, which there is not"))),
+        Some(other) => Err(no_schema(path, &format!("has the unknown type {other}"))),
         None => Ok(()),
     }
 }
@@ -78,7 +78,7 @@ pub(super) fn properties<'a>(
     match schema.get("properties") {
         None => Ok(&*EMPTY),
         Some(Value::Object(properties)) => Ok(properties),
-        Some(_) => Err(no_schema(path, "has `properties` that are no object")),
+        Some(_) => Err(no_schema(path, "has `properties` that are not an object")),
     }
 }
 
@@ -86,7 +86,7 @@ pub(super) fn required<'a>(path: &str, schema: &'a Map<String, Value>) -> Result
     match schema.get("required") {
         None => Ok(BTreeSet::new()),
         Some(Value::Array(names)) => Ok(names.iter().filter_map(Value::as_str).collect()),
-        Some(_) => Err(no_schema(path, "has `required` that is no list")),
+        Some(_) => Err(no_schema(path, "has `required` that is not a list")),
     }
 }
 

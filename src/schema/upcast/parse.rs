@@ -32,7 +32,7 @@ pub(in crate::schema) fn steps(name: &str, text: &str) -> Result<Vec<Upcaster>, 
     }
     let document = DeTable::parse(text).map_err(|e| {
         let start = e.span().map_or(0, |span| span.start);
-        source.refused(start, format!("is no TOML: {}", e.message()))
+        source.refused(start, format!("is not TOML: {}", e.message()))
     })?;
     let file = Table::new(source, 0, "a file of steps", document.get_ref(), &["step"])?;
     let found = file.list("step")?;

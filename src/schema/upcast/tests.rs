@@ -159,7 +159,7 @@ fn what_cannot_be_read_is_refused_with_its_line_and_the_nearest_name() {
     );
     assert!(refused("[[step]]\ntype = \"a\"").contains("a step needs `version`"));
     assert!(refused("[[step]]\ntype = \"a\"\nversion = -1").contains("a whole number from 0 on"));
-    assert!(refused("[[step]\n").starts_with("upcast upcast.toml:1: is no TOML: "));
+    assert!(refused("[[step]\n").starts_with("upcast upcast.toml:1: is not TOML: "));
     assert!(refused("").contains("has no `[[step]]`"));
     let split = "[[step]]\ntype = \"a\"\nversion = 1\nsplit = { by = \"/x\", cases = {} }";
     assert!(refused(split).contains("which value leads to which type"));

@@ -54,7 +54,7 @@ impl FromStr for FencingToken {
         let parts = text.split_once('@').and_then(|(session, rest)| Some((session, rest.split_once('/')?)));
         let Some((session, (fence, holder))) = parts else {
             return Err(
-                Invalid::new("lease", format!("{text} is not a token, as run-7@3/worker-1 is")).into()
+                Invalid::new("lease", format!("{text} is not a token such as run-7@3/worker-1")).into()
             );
         };
         let fence = fence.parse().map_err(|_| Invalid::new("lease", format!("{fence} is not a fence")))?;

@@ -294,7 +294,7 @@ pub(super) fn armed(rules: Vec<Rule>) -> Result<Vec<Armed>, Invalid> {
 fn arm(rule: Rule) -> Result<Armed, Invalid> {
     let wrong = |reason: String| Invalid::new("rule", format!("`{}` {reason}", rule.name.escape_debug()));
     check_kind(&rule.name).map_err(|e| Invalid::new("rule", e.reason))?;
-    check_kind(rule.alert()).map_err(|e| wrong(format!("raises a type that is none: {}", e.reason)))?;
+    check_kind(rule.alert()).map_err(|e| wrong(format!("raises an invalid type: {}", e.reason)))?;
     if !rule.alert().starts_with("alert.") {
         return Err(wrong(format!("raises `{}`; alerts are of a type `alert.…`", rule.alert())));
     }
@@ -313,7 +313,7 @@ fn arm(rule: Rule) -> Result<Armed, Invalid> {
     for glob in &rule.types {
         let pattern: Pattern = glob
             .parse()
-            .map_err(|e: Invalid| wrong(format!("has a type that is no pattern: {}", e.reason)))?;
+            .map_err(|e: Invalid| wrong(format!("has a type that is not a pattern: {}", e.reason)))?;
         types = types.map(|filter| filter.pattern(pattern));
     }
     Ok(Armed { rule, types })
@@ -360,7 +360,10 @@ mod tests {
         let never = of("when = { stalled = { after = \"0s\" } }");
         assert!(never.contains("`r` looks at no time at all"), "{never}");
         let soon = of("when = { stalled = { after = \"soon\" } }");
-        assert!(soon.contains("`soon` is no time; write it like 10m") && soon.contains("line 3"), "{soon}");
+        assert!(
+            soon.contains("`soon` is not a span; write it like 10m") && soon.contains("line 3"),
+            "{soon}"
+        );
         let none = of("when = { failures = { count = 0, within = \"1m\" } }");
         assert!(none.contains("counts to 0"), "{none}");
         let all = of("when = { happens = { count = 1, within = \"1m\" } }");

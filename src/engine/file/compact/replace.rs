@@ -148,7 +148,7 @@ fn leaves_room(path: &Path, name: &str, reserve: u64) -> Result<()> {
     match free_bytes(path).filter(|free| *free < least) {
         None => Ok(()),
         Some(free) => Err(Error::storage(format!(
-            "{name} cannot be compacted: {free} bytes are free on its disk, and {least} are left to the store meanwhile; free space"
+            "{name} cannot be compacted: {free} bytes are free on its disk, and {least} are kept for the store in the meantime; free some space"
         ))),
     }
 }

@@ -58,7 +58,7 @@ pub(crate) fn create_filled(
     })
 }
 
-/// The same for a file that is no store by itself, of which nothing is checked.
+/// The same for a file that is not a store by itself, of which nothing is checked.
 ///
 /// # Errors
 /// As [`create_filled`].

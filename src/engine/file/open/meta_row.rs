@@ -47,7 +47,9 @@ pub(crate) fn usable(meta: &Meta, name: &str, read_only: bool) -> Result<()> {
         };
         let why = format!("is an incremental backup{}", since.unwrap_or_default());
         let way_out = "restore it together with the backups before it";
-        return Err(Invalid::new("store", format!("{name} {why}, and no store by itself: {way_out}")).into());
+        return Err(
+            Invalid::new("store", format!("{name} {why}, and is not a store by itself: {way_out}")).into()
+        );
     }
     if meta.format < FORMAT && !read_only {
         let reason = format!("{name} is of an earlier format; only a file is upgraded: open it by its path");
