@@ -135,6 +135,14 @@ pub const STREAM_ITEMS: usize = 64;
 pub const MAX_LISTING: usize = 10_000;
 /// Levels of a payload's nesting that are shown by indentation.
 pub const MAX_INDENT: usize = 32;
+/// Calls of tools of which it is known that they have not returned.
+pub const MAX_OPEN_CALLS: usize = 64;
+/// Characters of a session's title.
+pub const MAX_TITLE_CHARS: usize = 120;
+/// Seconds of silence after which a conversation that awaits something counts as abandoned.
+pub const MAX_ABANDONED_SECONDS: u64 = 3_600;
+/// Levels of content within content that are read for people.
+pub const MAX_CONTENT_DEPTH: usize = 16;
 /// Bytes of one file of event steps.
 pub const MAX_UPCAST_FILE_BYTES: usize = 1_024 * 1_024;
 /// Event steps in one set.

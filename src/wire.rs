@@ -12,6 +12,7 @@ mod repaired;
 mod retired;
 mod timeline;
 mod timer;
+mod transcript;
 
 pub use backup::{BackupView, RestoredView};
 pub use compaction::CompactionView;
@@ -25,6 +26,7 @@ pub use repaired::RepairedView;
 pub use retired::RetiredView;
 pub use timeline::TimelineView;
 pub use timer::{FiredView, TimerView};
+pub use transcript::TranscriptEntry;
 
 use serde::Serialize;
 use serde_json::value::RawValue;

@@ -246,7 +246,7 @@ fn append(
 
 fn told(event: &Event, width: Option<usize>) -> String {
     let room = width.map_or(usize::MAX, |w| w.saturating_sub(27).max(10));
-    let data = summary(event);
+    let data = summary(event, Catalogue::builtin());
     format!(
         "   {} {} {}",
         paint(DIM, format!("{:>3}", event.sequence())),

@@ -99,7 +99,8 @@ impl Screen<'_> {
         self.branches(branches)?;
         if !last.is_empty() {
             self.title("LAST EVENTS")?;
-            let mut events = Events::new(&mut self.app.out, view)?;
+            let catalogue = self.app.catalogue()?;
+            let mut events = Events::new(&mut self.app.out, view, catalogue)?;
             last.iter().try_for_each(|event| events.event(event))?;
             events.flush()?;
         }

@@ -7,7 +7,7 @@ use super::output::Format;
 use super::style::{DIM, NAME, PLAIN, of_kind, paint};
 use super::table::{Cell, Table, cell, shorten};
 use super::view::{count, summary};
-use retold::event::{Address, BranchName, Event, Place, Sequence, SessionId};
+use retold::event::{Address, BranchName, Catalogue, Event, Place, Sequence, SessionId};
 use retold::store::{Diff, Store};
 use retold::wire::{Compared, Comparison};
 
@@ -71,6 +71,7 @@ fn side(session: &SessionId, text: &str) -> Result<Address, retold::event::Inval
 
 pub(super) fn show(app: &mut App, store: &Store, places: (&Place, &Place), diff: Diff) -> Outcome {
     let (left, right) = (&places.0.branch, &places.1.branch);
+    let catalogue = app.catalogue()?;
     let out = &mut app.out;
     let goes_on = |name: &BranchName, head: Sequence| {
         let own = head.get().saturating_sub(diff.common.get());
@@ -109,18 +110,18 @@ pub(super) fn show(app: &mut App, store: &Store, places: (&Place, &Place), diff:
         };
         let lines = table.row(vec![
             cell(pair.sequence),
-            told(pair.left.as_ref(), room),
+            told(pair.left.as_ref(), room, &catalogue),
             sign.style(DIM),
-            told(pair.right.as_ref(), room),
+            told(pair.right.as_ref(), room, &catalogue),
         ]);
         out.lines(lines)?;
     }
     out.lines(table.lines())
 }
 
-fn told(event: Option<&Event>, room: Option<usize>) -> Cell {
+fn told(event: Option<&Event>, room: Option<usize>, catalogue: &Catalogue) -> Cell {
     let Some(event) = event else { return cell("") };
-    let text = format!("{} {}", event.kind(), summary(event).text());
+    let text = format!("{} {}", event.kind(), summary(event, catalogue).text());
     let style = of_kind(event.kind());
     cell(shorten(&text, room.unwrap_or(usize::MAX))).style(if style == NAME { PLAIN } else { style })
 }

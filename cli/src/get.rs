@@ -1,32 +1,53 @@
 //! `retold get`
 
 use super::app::App;
+use super::current::Shown;
 use super::escape::push_json;
-use super::failure::Outcome;
+use super::failure::{Failure, Outcome};
 use super::output::Out;
 use super::style::{DIM, of_kind, paint};
 use super::table::clean;
-use retold::event::Event;
+use retold::error::Error;
+use retold::event::{Address, Event};
 use retold::limits::MAX_INDENT;
+use retold::store::Query;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  retold get run-7@12
+  retold get run-7/retry@12 -o json
+  retold get 0197c0de-0000-7000-8000-000000000001")]
 pub(super) struct Args {
-    /// The event's id, or its first 8 digits or more
-    #[arg(value_name = "EVENT_ID")]
-    id: String,
+    /// SESSION[/BRANCH]@SEQ, or the event's id or its first 8 digits or more
+    #[arg(value_name = "ADDRESS|EVENT_ID")]
+    event: String,
     /// Without upcasting: as the event was appended
     #[arg(long)]
     raw: bool,
 }
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
-    let store = app.reading()?;
-    let id = super::named::event(&store, &args.id)?;
-    let event = if args.raw { store.get_raw(id)? } else { store.get(id)? };
+    let event = find(args, app)?;
     if !app.out.is_table() {
         return app.out.event(&event);
     }
     show(&event, &mut app.out)
+}
+
+fn find(args: &Args, app: &mut App) -> Result<Event, Failure> {
+    if !args.event.contains('@') {
+        let store = app.reading()?;
+        let id = super::named::event(&store, &args.event)?;
+        return Ok(if args.raw { store.get_raw(id)? } else { store.get(id)? });
+    }
+    let shown: Shown = args.event.parse()?;
+    let store = app.reading()?;
+    let address = shown.resolve(&store, &mut app.out)?;
+    let at = address.sequence().unwrap_or_default();
+    let place = Address::from(address.place().clone());
+    let query = Query::branch(place)?.from(at).to(at).limit(1);
+    let found = store.events(if args.raw { query.raw() } else { query })?.next();
+    found.unwrap_or_else(|| Err(Error::not_found("event", &address))).map_err(Failure::from)
 }
 
 /// An event for people: its fields, then its payload.

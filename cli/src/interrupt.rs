@@ -48,3 +48,23 @@ impl Interrupt {
 async fn poll_once<F: Future>(future: &mut std::pin::Pin<&mut F>) -> bool {
     std::future::poll_fn(|cx| std::task::Poll::Ready(future.as_mut().poll(cx).is_pending())).await
 }
+
+/// From now on Ctrl-C does nothing here: it is for a program that this one has started and waits for.
+pub(super) fn ignore() {
+    let (ready, listening) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        runtime.block_on(async {
+            loop {
+                let next = tokio::signal::ctrl_c();
+                tokio::pin!(next);
+                let waits = poll_once(&mut next).await;
+                let _ = ready.send(());
+                if waits && next.await.is_err() {
+                    return;
+                }
+            }
+        });
+    });
+    let _ = listening.recv();
+}

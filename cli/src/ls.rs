@@ -5,13 +5,15 @@ use std::cmp::Reverse;
 use super::app::App;
 use super::failure::Outcome;
 use super::label::{Wanted as WantedLabel, has_all, wanted};
+use super::listing::{Page, left_out};
+use super::named;
 use super::span::{ago, amount, bar, of_phase, since};
 use super::style::{BAD, DIM, NAME, PLAIN};
 use super::table::{Cell, Table, cell};
 use super::view::grouped;
-use retold::agents::projections::{Board, Card};
+use retold::agents::projections::{Board, Card, ConversationStatus};
 use retold::error::Result;
-use retold::event::{BranchName, Phase, SessionId, Timestamp};
+use retold::event::{BranchName, NamePattern, Phase, SessionId, Timestamp};
 use retold::limits::MAX_LISTING;
 use retold::store::SessionInfo;
 use retold::wire::SessionCard;
@@ -22,16 +24,20 @@ use retold::wire::SessionCard;
   retold ls --status running --since 1h        running, with an event in the last hour
   retold ls --sort tokens --limit 10           the ten that used the most tokens
   retold ls --label team=search --label prio   those with both labels, prio with any value
+  retold ls --after run-7                      those that follow run-7 in the same order
 
-Status and progress are those of the current branch, which is named if it is not main; tokens, cost and errors are those of all branches together.")]
+Status and progress are those of the current branch, which is named if it is not main; everything else is that of all branches, each event counted once. AGE and LAST say how long ago the first and the newest event happened: a session that was imported today is as old as what is in it. With -o json those are first_occurred and last_occurred.")]
 pub(super) struct Args {
-    /// Only sessions in this phase: created, running, paused, waiting, completed, failed, stopped, cancelled,
-    /// deleted, or none; repeat to add more
+    /// Only sessions with this status: created, running, paused, waiting, completed, failed, stopped, cancelled,
+    /// deleted, abandoned, or none; repeat to add more
     #[arg(long, value_name = "PHASE", value_parser = phase)]
     status: Vec<Wanted>,
     /// Only sessions with an event of this source
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
+    /// Only sessions whose title matches this glob; * and ? are taken
+    #[arg(long, value_name = "GLOB")]
+    title: Option<NamePattern>,
     /// Sort by last, tokens, cost, events, errors (most first), age (oldest first) or name
     #[arg(long, value_name = "BY", default_value = "last", hide_possible_values = true)]
     sort: Sort,
@@ -44,13 +50,15 @@ pub(super) struct Args {
     /// Only sessions with this label, or with this value of it; repeat to require more
     #[arg(long, value_name = "KEY[=VALUE]", value_parser = wanted)]
     label: Vec<WantedLabel>,
-    /// At most this many
-    #[arg(long, value_name = "N")]
-    limit: Option<usize>,
+    /// Go by when events were recorded, not by when they happened
+    #[arg(long)]
+    recorded: bool,
+    #[command(flatten)]
+    page: Page,
 }
 
-/// A phase, or that it is unknown.
-type Wanted = Option<Phase>;
+/// The word of a status, or that it is unknown.
+type Wanted = Option<&'static str>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Sort {
@@ -67,44 +75,31 @@ fn phase(word: &str) -> Result<Wanted, String> {
     if word == "none" {
         return Ok(None);
     }
+    let abandoned = ConversationStatus::Abandoned.as_str();
+    if word == abandoned {
+        return Ok(Some(abandoned));
+    }
     let names = || Phase::ALL.map(Phase::as_str).join(", ");
-    Phase::of_word(word).map(Some).ok_or_else(|| format!("not a phase; use one of {}, none", names()))
+    let known = Phase::of_word(word).map(|phase| Some(phase.as_str()));
+    known.ok_or_else(|| format!("not a status; use one of {}, {abandoned}, none", names()))
 }
 
-pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
-    let store = app.reading()?;
-    let board = Board::new(&store, &app.catalogue()?)?;
-    let mut cards: Vec<Card> = Vec::new();
-    let mut last: Option<SessionInfo> = None;
-    let mut all = 0usize;
-    loop {
-        let page = store.sessions(last.as_ref().map(|s| &s.session), MAX_LISTING)?;
-        all += page.len();
-        for info in page.iter().filter(|info| args.since.is_none_or(|since| info.last >= Some(since))) {
-            let card = board.card(info)?;
-            let is_recent = args.since.is_none_or(|since| card.info.last >= Some(since));
-            let has_status = args.status.is_empty() || args.status.contains(&card.phase);
-            if is_recent && has_status && has_all(&card.labels, &args.label) {
-                cards.push(card);
-            }
-        }
-        match page.into_iter().next_back() {
-            Some(info) => last = Some(info),
-            None => break,
-        }
-    }
-    sort(&mut cards, args.sort);
-    if args.reverse {
-        cards.reverse();
-    }
-    cards.truncate(args.limit.unwrap_or(usize::MAX));
-    show(&cards, all, app)
+/// A session before it is known whether it is shown.
+struct Listed {
+    info: SessionInfo,
+    first: Timestamp,
+    last: Option<Timestamp>,
+    /// What was needed of it so far.
+    card: Option<Card>,
 }
 
 impl Args {
     /// Whether all sessions need a card, which costs more than their times.
     fn needs_cards(&self) -> bool {
-        !self.status.is_empty() || matches!(self.sort, Sort::Tokens | Sort::Cost | Sort::Errors)
+        !self.status.is_empty()
+            || !self.label.is_empty()
+            || self.title.is_some()
+            || matches!(self.sort, Sort::Tokens | Sort::Cost | Sort::Errors)
     }
 
     /// Whether it has to be known of all sessions when things happened.
@@ -126,7 +121,12 @@ impl Args {
         is_wanted &= self.since.is_none_or(|since| listed.last >= Some(since));
         if self.needs_cards() {
             let card = board.card(&listed.info)?;
-            is_wanted &= self.status.is_empty() || self.status.contains(&card.phase);
+            is_wanted &= self.status.is_empty() || self.status.contains(&card.status());
+            is_wanted &= has_all(&card.labels, &self.label);
+            is_wanted &= self
+                .title
+                .as_ref()
+                .is_none_or(|glob| card.title.as_deref().is_some_and(|title| glob.matches(title)));
             listed.card = Some(card);
         }
         Ok((listed, is_wanted))
@@ -213,7 +213,7 @@ fn show(found: &[Listed], all: usize, app: &mut App) -> Outcome {
         return Ok(());
     }
     let names =
-        ["SESSION", "STATUS", "PROGRESS", "#EVENTS", "#TOKENS", "#USD", "#ERRORS", "#AGE", "#LAST", "WHY"];
+        ["SESSION", "STATUS", "PROGRESS", "#EVENTS", "#TOKENS", "#USD", "#ERRORS", "#AGE", "#LAST", "TITLE"];
     let now = Timestamp::now();
     let mut table = Table::new(&names, out.width()).spare(&["AGE", "USD", "ERRORS", "EVENTS", "PROGRESS"]);
     for (listed, card) in cards() {
@@ -229,7 +229,13 @@ fn row(listed: &Listed, card: &Card, now: Timestamp) -> Vec<Cell> {
         true => card.info.session.to_string(),
         false => format!("{}/{}", card.info.session, card.info.current),
     };
-    let status = card.phase.map_or(cell("-").style(DIM), |p| cell(p).style(of_phase(p)));
+    let status = match (card.standing, card.phase) {
+        (Some(ConversationStatus::Running), _) => cell("running").style(of_phase(Phase::Running)),
+        (Some(ConversationStatus::Completed), _) => cell("completed").style(of_phase(Phase::Completed)),
+        (Some(other), _) => cell(other.as_str()).style(DIM),
+        (None, Some(phase)) => cell(phase).style(of_phase(phase)),
+        (None, None) => cell("-").style(DIM),
+    };
     let progress = card.fraction.map(|f| format!("{} {:>3.0}%", bar(f, 8), f * 100.0)).unwrap_or_default();
     vec![
         cell(name).style(NAME),
@@ -241,6 +247,16 @@ fn row(listed: &Listed, card: &Card, now: Timestamp) -> Vec<Cell> {
         some(card.errors).style(if card.errors > 0.0 { BAD } else { PLAIN }),
         cell(ago(listed.first, now)).style(DIM),
         cell(listed.last.map(|t| ago(t, now)).unwrap_or_default()).style(DIM),
-        cell(card.why.clone().unwrap_or_default()).style(DIM),
+        about(card),
     ]
+}
+
+/// What went wrong, else what the session is about.
+fn about(card: &Card) -> Cell {
+    match (&card.why, &card.title) {
+        (Some(why), _) if card.phase == Some(Phase::Failed) => cell(why).style(BAD),
+        (_, Some(title)) => cell(title),
+        (Some(why), None) => cell(why).style(DIM),
+        (None, None) => cell(""),
+    }
 }

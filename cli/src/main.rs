@@ -20,6 +20,8 @@ mod delete;
 mod demo;
 mod describe;
 mod diff;
+#[cfg(test)]
+mod documented;
 mod draft;
 mod escape;
 mod expire;
@@ -34,15 +36,19 @@ mod import_report;
 mod imports;
 mod info;
 mod interrupt;
+mod known;
 mod label;
 mod lease;
 mod listing;
 mod ls;
 mod man;
 mod migrate;
+mod named;
+mod near;
 mod note;
 mod open;
 mod output;
+mod pager;
 mod panics;
 mod progress;
 mod projections;
@@ -57,6 +63,7 @@ mod schema;
 mod select;
 mod sessions;
 mod short_help;
+mod show;
 mod span;
 mod state;
 mod state_diff;
@@ -64,8 +71,10 @@ mod stats;
 mod style;
 mod table;
 mod tail;
+mod template;
 mod timeline;
 mod timers;
+mod transcript;
 mod truncate;
 mod types;
 mod unpack;
@@ -181,8 +190,10 @@ enum Verb {
     Read(read::Args),
     /// Print recorded events, then new ones as they arrive, until Ctrl-C
     Tail(tail::Args),
-    /// Print one event by its id
+    /// Print one event in full, by its address or its id
     Get(get::Args),
+    /// Show what was said in a session, and what its tools did
+    Show(show::Args),
     /// List the sessions
     Sessions(sessions::Args),
     /// List the sessions by status, progress, tokens or age
@@ -401,6 +412,7 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Read(args) => read::run(args, app),
         Verb::Tail(args) => tail::run(args, app),
         Verb::Get(args) => get::run(&args, app),
+        Verb::Show(args) => show::run(&args, app),
         Verb::Sessions(args) => sessions::run(&args, app),
         Verb::Ls(args) => ls::run(&args, app),
         Verb::Describe(args) => describe::run(&args, app),

@@ -2,12 +2,16 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the place")]
 
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use anstream::{AutoStream, ColorChoice};
+use anstream::{AutoStream, ColorChoice, StripStream};
 use serde::Serialize;
 
 use super::escape::{is_hidden, visible, visible_file, visible_json, visible_lines};
 use super::failure::{Failure, Outcome};
+use super::interrupt;
+use super::pager::Pager;
 use super::style::{ERROR, HINT, paint, shown};
 use retold::event::Event;
 use retold::wire;
@@ -48,6 +52,7 @@ pub(super) struct Out {
     words: AutoStream<io::Stderr>,
     width: Option<usize>,
     list: Option<List>,
+    pager_failed: Arc<AtomicBool>,
 }
 
 /// The JSON list that is open.
@@ -60,6 +65,8 @@ struct List {
 enum Data {
     Lines(AutoStream<io::Stdout>),
     Documents(io::Stdout),
+    Paged(Pager),
+    PagedPlain(StripStream<Box<dyn Write + Send>>),
 }
 
 impl Write for Data {
@@ -67,6 +74,8 @@ impl Write for Data {
         match self {
             Self::Lines(to) => to.write(bytes),
             Self::Documents(to) => to.write(bytes),
+            Self::Paged(to) => to.write(bytes),
+            Self::PagedPlain(to) => to.write(bytes),
         }
     }
 
@@ -74,6 +83,8 @@ impl Write for Data {
         match self {
             Self::Lines(to) => to.flush(),
             Self::Documents(to) => to.flush(),
+            Self::Paged(to) => to.flush(),
+            Self::PagedPlain(to) => to.flush(),
         }
     }
 }
@@ -113,6 +124,7 @@ impl Out {
             words: AutoStream::auto(io::stderr()),
             width: terminal.then(terminal_width).flatten(),
             list: None,
+            pager_failed: Arc::default(),
         }
     }
 
@@ -120,6 +132,36 @@ impl Out {
     pub(super) fn for_people(&mut self) {
         self.format = Format::Table;
         self.data = BufWriter::new(Data::Lines(AutoStream::auto(io::stdout())));
+    }
+
+    /// Lines go through a pager from here on, if they go to a terminal.
+    pub(super) fn page(&mut self) -> Outcome {
+        if !self.is_table() || !self.is_terminal() {
+            return Ok(());
+        }
+        self.flush()?;
+        let has_colors = AutoStream::choice(&io::stdout()) != ColorChoice::Never;
+        if let Some(pager) = Pager::start(self.pager_failed.clone()) {
+            // It is the pager's: it goes back to its prompt.
+            interrupt::ignore();
+            self.data = BufWriter::new(match has_colors {
+                true => Data::Paged(pager),
+                false => Data::PagedPlain(StripStream::new(Box::new(pager))),
+            });
+        }
+        Ok(())
+    }
+
+    /// For lines that the user has given the form of.
+    pub(super) fn for_templates(&mut self) {
+        self.format = Format::Table;
+        self.data = BufWriter::new(Data::Documents(io::stdout()));
+    }
+
+    /// A line of a template: as it is in a pipe or a file, escaped on a terminal.
+    pub(super) fn filled(&mut self, text: &str) -> Outcome {
+        let line = if self.is_terminal() { visible_file(text) } else { text.into() };
+        writeln!(self.data, "{line}").map_err(printing)
     }
 
     pub(super) fn is_table(&self) -> bool {
@@ -222,7 +264,13 @@ impl Out {
             }
             self.bytes(list.end)?;
         }
-        self.flush()
+        self.flush()?;
+        // What is said after it comes once the pager is gone.
+        self.data = BufWriter::new(Data::Documents(io::stdout()));
+        if self.pager_failed.swap(false, Ordering::Relaxed) {
+            self.say("the pager of RETOLD_PAGER or PAGER cannot be run; --no-pager prints without one");
+        }
+        Ok(())
     }
 
     pub(super) fn flush(&mut self) -> Outcome {

@@ -5,6 +5,7 @@ use super::current::Shown;
 use super::failure::{Failure, Outcome};
 use super::progress::Progress;
 use super::select::Select;
+use super::template::Template;
 use super::view::{Events, View, of_branch};
 use retold::error::Error;
 use retold::store::Query;
@@ -17,7 +18,12 @@ use retold::wire::Exit;
   retold read run-7 --reverse --limit 5
   retold read run-7 --type 'tool.**' --since 2026-02-03T00:00:00Z
   retold read run-7 --where '/tool == \"cargo\"' --where '/ms > 500'
-  retold read --all --from-position 1000 -o jsonl")]
+  retold read --all --from-position 1000 -o jsonl
+  retold read run-7 --format '{address} {summary}'
+
+Fields of a template: address, session, branch, sequence, position, id, type, time, recorded, source, actor, \
+correlation, causation, priority, summary, speaker, text, tool, model, tokens, cost, data, and a JSON Pointer into the payload: \
+{/tool}. {{ is a brace, \\t a tab, \\n a new line.")]
 pub(super) struct Args {
     /// The branch; with a sequence, up to that event
     #[arg(value_name = "SESSION[/BRANCH][@SEQ]", required_unless_present = "all", conflicts_with = "all")]
@@ -43,11 +49,17 @@ pub(super) struct Args {
     /// Without upcasting: as the events were appended
     #[arg(long)]
     raw: bool,
+    /// Print each event with this template: '{address} {summary}'; `retold help read` lists the fields
+    #[arg(long, value_name = "TEMPLATE", conflicts_with = "output")]
+    format: Option<Template>,
     #[command(flatten)]
     select: Select,
 }
 
 pub(super) fn run(args: Args, app: &mut App) -> Outcome {
+    if args.format.is_some() {
+        app.out.for_templates();
+    }
     let shown = args.address.as_deref().map(str::parse::<Shown>).transpose()?;
     let filter = args.select.filter(app)?;
     let store = app.reading()?;
@@ -74,7 +86,8 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
         None => View::All,
     };
     let mut progress = Progress::beside(&app.out, "events", None);
-    let mut events = Events::new(&mut app.out, view)?;
+    let catalogue = app.catalogue()?;
+    let mut events = Events::new(&mut app.out, view, catalogue)?.with(args.format);
     let mut stuck = false;
     for event in store.events(query)? {
         match event {

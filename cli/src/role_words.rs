@@ -51,6 +51,9 @@ pub(super) fn role_words(role: &Role) -> Vec<(&'static str, String)> {
     for figure in &role.usage {
         out.push(("uses", of_figure(figure)));
     }
+    if let Some(message) = &role.message {
+        out.push(("speaker", message.speaker.to_string()));
+    }
     if let Some(alert) = role.alert {
         out.push(("warns of", alert.as_str().to_owned()));
     }

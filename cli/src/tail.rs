@@ -9,6 +9,7 @@ use super::open::is_passing;
 use super::output::{Format, Out};
 use super::select::Select;
 use super::style::{DIM, paint};
+use super::template::Template;
 use super::view::{Events, View, of_branch};
 use retold::error::Error;
 use retold::event::{Address, BranchName, Filter, SessionId};
@@ -51,6 +52,9 @@ pub(super) struct Args {
     /// Without upcasting: as the events were appended
     #[arg(long)]
     raw: bool,
+    /// Print each event with this template: '{address} {summary}'; `retold read --help` lists the fields
+    #[arg(long, value_name = "TEMPLATE", conflicts_with = "output")]
+    format: Option<Template>,
     #[command(flatten)]
     select: Select,
 }
@@ -123,6 +127,9 @@ impl Scope {
 }
 
 pub(super) fn run(args: Args, app: &mut App) -> Outcome {
+    if args.format.is_some() {
+        app.out.for_templates();
+    }
     let mut scope = Scope::parse(args.place.as_deref())?;
     let _ = scope.follow()?;
     let cursor = args.cursor.as_deref().map(str::parse::<Cursor>).transpose()?;
@@ -139,7 +146,8 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
         .enable_all()
         .build()
         .map_err(|e| Failure::Io { what: "the runtime".into(), source: e })?;
-    let events = Events::new(&mut app.out, view)?;
+    let catalogue = app.catalogue()?;
+    let events = Events::new(&mut app.out, view, catalogue)?.with(args.format);
     let mut tail = Tail {
         scope,
         filter,

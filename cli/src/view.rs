@@ -2,12 +2,11 @@
 
 use super::failure::Outcome;
 use super::output::Out;
-use super::style::{DIM, NOTICE, of_kind};
+use super::style::{DIM, of_kind};
 use super::table::{Cell, Table, cell};
-use retold::event::{Address, Event, Timestamp};
-
-/// Characters of a payload that a row considers: no screen is wider, and a payload may have megabytes.
-const SUMMARY: usize = 4_096;
+use super::template::Template;
+use retold::agents::readable::Readable;
+use retold::event::{Address, Catalogue, Event, Timestamp};
 
 /// Which columns identify events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,22 +23,40 @@ pub(super) enum View {
 pub(super) struct Events<'a> {
     out: &'a mut Out,
     table: Option<Table>,
+    template: Option<Template>,
     view: View,
+    catalogue: Catalogue,
 }
 
 impl<'a> Events<'a> {
-    pub(super) fn new(out: &'a mut Out, view: View) -> Result<Self, super::failure::Failure> {
+    pub(super) fn new(
+        out: &'a mut Out,
+        view: View,
+        catalogue: Catalogue,
+    ) -> Result<Self, super::failure::Failure> {
         let names: &[&'static str] = match view {
-            View::Branch => &["#SEQ", "TIME", "TYPE", "DATA"],
-            View::Fork => &["#SEQ", "BRANCH", "TIME", "TYPE", "DATA"],
-            View::All => &["#POSITION", "EVENT", "TIME", "TYPE", "DATA"],
+            View::Branch => &["#SEQ", "TIME", "TYPE", "SUMMARY"],
+            View::Fork => &["#SEQ", "BRANCH", "TIME", "TYPE", "SUMMARY"],
+            View::All => &["#POSITION", "EVENT", "TIME", "TYPE", "SUMMARY"],
         };
         let table = out.is_table().then(|| Table::new(names, out.width()).spare(&["TIME"]));
         out.begin_list()?;
-        Ok(Self { out, table, view })
+        Ok(Self { out, table, template: None, view, catalogue })
+    }
+
+    /// Prints each event with a template instead, if there is one.
+    pub(super) fn with(mut self, template: Option<Template>) -> Self {
+        if template.is_some() {
+            self.table = None;
+        }
+        self.template = template;
+        self
     }
 
     pub(super) fn event(&mut self, event: &Event) -> Outcome {
+        if let Some(template) = &self.template {
+            return self.out.filled(&template.fill(event, &self.catalogue));
+        }
         let Some(table) = &mut self.table else {
             return self.out.event(event);
         };
@@ -49,7 +66,7 @@ impl<'a> Events<'a> {
             View::All => vec![cell(event.position()), cell(event.address())],
         };
         let kind = cell(event.kind()).style(of_kind(event.kind()));
-        cells.extend([cell(short(event.occurred())).style(DIM), kind, summary(event)]);
+        cells.extend([cell(short(event.occurred())).style(DIM), kind, summary(event, &self.catalogue)]);
         let lines = table.row(cells);
         self.out.lines(lines)
     }
@@ -77,16 +94,9 @@ pub(super) fn short(time: Timestamp) -> String {
     }
 }
 
-/// The payload on one line.
-pub(super) fn summary(event: &Event) -> Cell {
-    if !event.is_json() {
-        return cell(format!("{} bytes of {}", event.payload().len(), event.content_type())).style(NOTICE);
-    }
-    match event.payload().get(..SUMMARY) {
-        Some(head) => cell(format!("{}…", String::from_utf8_lossy(head))),
-        None if event.payload() == b"null" => cell(""),
-        None => cell(String::from_utf8_lossy(event.payload())),
-    }
+/// What an event says, on one line.
+pub(super) fn summary(event: &Event, catalogue: &Catalogue) -> Cell {
+    cell(Readable::of(event, catalogue).summary)
 }
 
 /// A count with its noun.

@@ -3,7 +3,11 @@
 //! The top layer of the library, behind the feature `agents`; everything below works without it.
 
 pub mod interop;
+mod one_line;
 pub mod projections;
+pub mod readable;
 mod telling;
 
+pub(crate) use one_line::one_line;
 pub use telling::detail_of;
+pub(crate) use telling::telling;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+use super::one_line::one_line;
 use crate::limits::MAX_TELLING_CHARS;
 
 /// Where a call has its arguments, in our own payloads and in those that are imported.
@@ -68,6 +69,9 @@ const NAMES: [&str; 29] = [
     "thought",
 ];
 
+/// Lines of a patch that name a file.
+const PATCHED: [&str; 3] = ["*** Update File: ", "*** Add File: ", "*** Delete File: "];
+
 /// What tells an entity from others of its kind and name, for [`Timeline::detailed`](crate::project::Timeline::detailed):
 /// of a tool, the argument of its call that says most, such as the command or the file.
 ///
@@ -108,7 +112,8 @@ pub(crate) fn telling(arguments: &Value) -> Option<String> {
         Value::Object(members) => of_members(members),
         _ => None,
     };
-    text.map(|text| one_line(&text)).filter(|text| !text.is_empty())
+    text.map(|text| one_line(&patched(&text).unwrap_or(text), MAX_TELLING_CHARS))
+        .filter(|text| !text.is_empty())
 }
 
 fn of_members(members: &Map<String, Value>) -> Option<String> {
@@ -156,25 +161,13 @@ fn is_blank(value: &Value) -> bool {
     }
 }
 
-/// Its words with single spaces, cut where it is too long.
-fn one_line(text: &str) -> String {
-    let mut line = String::new();
-    let mut chars = 0;
-    for word in text.split_whitespace() {
-        if chars > 0 {
-            line.push(' ');
-            chars += 1;
-        }
-        for c in word.chars() {
-            if chars >= MAX_TELLING_CHARS {
-                line.push('…');
-                return line;
-            }
-            line.push(c);
-            chars += 1;
-        }
+/// The files that a patch changes.
+fn patched(text: &str) -> Option<String> {
+    if !text.contains("*** Begin Patch") {
+        return None;
     }
-    line
+    let files = text.lines().filter_map(|line| PATCHED.iter().find_map(|begin| line.strip_prefix(begin)));
+    Some(files.collect::<Vec<_>>().join(" ")).filter(|files| !files.is_empty())
 }
 
 #[cfg(test)]
@@ -201,6 +194,10 @@ mod tests {
             (json!({"toolCalls": [{"name": "ls", "args": {"dir_path": "docs"}}]}), "docs"),
             (json!({"args": {"prompt": "  find\n the\tcause ", "subagent": "x"}}), "find the cause"),
             (json!({"args": {"n": 3, "who": "mara"}}), "mara"),
+            (
+                json!({"payload": {"input": "*** Begin Patch\n*** Update File: a.rs\n@@\n*** Add File: b.rs\n"}}),
+                "a.rs b.rs",
+            ),
             (json!({"args": {"n": 3, "deep": {"path": "a/b"}}}), "a/b"),
         ] {
             assert_eq!(detail_of("tool", &payload).as_deref(), Some(told), "{payload}");

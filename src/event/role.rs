@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::usage::Figure;
-use super::{Phase, Pointers};
+use super::{MessageRole, Phase, Pointers};
 
 /// What an event of a type means to projections. Every part is optional, and a pointer that matches nothing is
 /// ignored.
@@ -59,6 +59,9 @@ pub struct Role {
     /// The alert that the event triggers, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alert: Option<AlertKind>,
+    /// What people read of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<MessageRole>,
 }
 
 impl Role {

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{Branch, Session};
 use crate::agents::projections::{Annotated, Card, Figures, Glance, Label, Used};
-use crate::event::{BranchName, Event, Phase, SessionId};
+use crate::event::{BranchName, Event, SessionId};
 use crate::store::{BranchInfo, SessionInfo};
 
 /// A session in a listing, with its status.
@@ -15,9 +15,11 @@ use crate::store::{BranchInfo, SessionInfo};
 pub struct SessionCard {
     #[serde(flatten)]
     session: Session,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
+    status: Option<&'static str>,
     first_occurred: Option<String>,
     last_occurred: Option<String>,
-    status: Option<Phase>,
     since: Option<String>,
     why: Option<String>,
     progress: Option<f64>,
@@ -32,9 +34,10 @@ impl From<&Card> for SessionCard {
     fn from(card: &Card) -> Self {
         Self {
             session: Session::from(&card.info),
+            title: card.title.clone(),
+            status: card.status(),
             first_occurred: card.first.map(|t| t.to_string()),
             last_occurred: card.last.map(|t| t.to_string()),
-            status: card.phase,
             since: card.since.map(|t| t.to_string()),
             why: card.why.clone(),
             progress: card.fraction,

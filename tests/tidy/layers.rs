@@ -62,7 +62,7 @@ const OPEN: [(&str, &str); 8] = [
 ];
 
 /// Modules inside a module, each with public names of its own.
-const INNER: [(&str, &str); 2] = [("agents", "interop"), ("agents", "projections")];
+const INNER: [(&str, &str); 3] = [("agents", "interop"), ("agents", "projections"), ("agents", "readable")];
 
 /// What `sync` has instead: nothing else names it, so that an explorer can run everything. Tests and the testkit may.
 const PRIMITIVES: [&[&str]; 16] = [

@@ -27,6 +27,7 @@ mod overview;
 mod payload_tests;
 mod refusals;
 mod shell;
+mod show;
 mod state;
 #[path = "../../../tests/it/tables.rs"]
 mod tables;

@@ -189,7 +189,7 @@ fn types_of_ones_own_take_part() {
 fn what_ls_cannot_do_is_said_in_words() {
     let shell = shell();
     for (args, said) in [
-        (&["ls", "--status", "asleep"][..], "not a phase; use one of created, running"),
+        (&["ls", "--status", "asleep"][..], "not a status; use one of created, running"),
         (&["ls", "--since", "yesterday"], "not a time such as"),
         (&["describe", "nobody"], "there is no session nobody"),
         (&["describe", "work@99"], "the branch ends at 6"),

@@ -5,11 +5,17 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::roles::Roles;
-use super::{Annotated, Annotations, Lifecycle, Lives, Progress, Resource, Tracks, Used};
+use super::{
+    Annotated, Annotations, Conversation, ConversationState, ConversationStatus, Figures, Lifecycle, Lives,
+    Progress, Resource, Stats, Tracks, Used,
+};
 use crate::error::{Error, Result};
 use crate::event::{Address, Catalogue, Phase, Sequence, SessionId, Timestamp};
 use crate::project::Projected;
 use crate::store::{SessionInfo, Store, StoreHandle};
+
+/// Microseconds between the first event and its recording from which on a session counts as imported.
+const IMPORT_LAG: i64 = 3_600_000_000;
 
 /// Lifecycle, progress and resources of every session of a store.
 ///
@@ -27,8 +33,10 @@ use crate::store::{SessionInfo, Store, StoreHandle};
 #[derive(Clone, Debug)]
 pub struct Board {
     lifecycle: Projected<Lives>,
+    conversation: Projected<ConversationState>,
     progress: Projected<Tracks>,
     resource: Projected<Used>,
+    stats: Projected<Figures>,
     annotations: Projected<Annotated>,
     store: StoreHandle,
 }
@@ -39,6 +47,8 @@ pub struct Board {
 pub struct Glance {
     /// Its lifecycle, and that of its entities.
     pub lifecycle: Lives,
+    /// What it is about, and where its conversation stands.
+    pub conversation: ConversationState,
     /// Its progress.
     pub progress: Tracks,
     /// What it has used.
@@ -52,12 +62,16 @@ pub struct Card {
     /// What the store knows about it. Its `last` is when something last happened in it: labels and notes that were
     /// added later do not count.
     pub info: SessionInfo,
+    /// What it is about: the title that it was given, or its first prompt.
+    pub title: Option<String>,
     /// When its first event happened, over all branches: earlier than when it was recorded, for an imported session.
     pub first: Option<Timestamp>,
     /// When its newest event happened.
     pub last: Option<Timestamp>,
     /// Its phase; `None` before any lifecycle event.
     pub phase: Option<Phase>,
+    /// Where its conversation stands, if no event but its creation says in which phase it is.
+    pub standing: Option<ConversationStatus>,
     /// Since when.
     pub since: Option<Timestamp>,
     /// The reason, or the error.
@@ -76,6 +90,14 @@ pub struct Card {
     pub labels: BTreeMap<String, String>,
 }
 
+impl Card {
+    /// Its phase in a word, or where its conversation stands if that says more.
+    #[must_use]
+    pub fn status(&self) -> Option<&'static str> {
+        self.standing.map(ConversationStatus::as_str).or_else(|| self.phase.map(Phase::as_str))
+    }
+}
+
 impl Board {
     /// Registers the projections with the roles of this catalogue.
     ///
@@ -85,7 +107,9 @@ impl Board {
         let roles = Roles::new(catalogue);
         Ok(Self {
             lifecycle: store.project(Lifecycle::with(roles.clone()))?,
+            conversation: store.project(Conversation::with(roles.clone()))?,
             progress: store.project(Progress::with(roles.clone()))?,
+            stats: store.project(Stats::of_sessions())?,
             resource: store.project(Resource::with(roles))?,
             annotations: store.project(Annotations)?,
             store: store.handle(),
@@ -102,6 +126,7 @@ impl Board {
         let at = Address::from(address.place().clone()).at(Sequence::new(lives.at));
         Ok(Glance {
             lifecycle: lives.state,
+            conversation: self.conversation.state(at.clone())?,
             progress: self.progress.state(at.clone())?,
             resource: self.resource.state(at)?,
         })
@@ -179,17 +204,31 @@ impl Board {
             Err(Error::NotFound { .. }) => (Glance::default(), false),
             found => (found?, info.branches == 1),
         };
-        let spent = if is_all { glance.resource } else { self.spent(&info.session)? };
+        let spent = if is_all { glance.resource.clone() } else { self.spent(&info.session)? };
         let annotated = self.annotated(&info.session)?;
         let mut info = info.clone();
         if !annotated.is_empty() {
             info.last = self.last_happened(&info.session)?;
         }
+        let figures = self.figures(&info.session)?;
+        let was_imported =
+            figures.first.is_some_and(|first| first.micros() < info.created.micros() - IMPORT_LAG);
+        let status = || glance.conversation.status(Timestamp::now());
+        let standing = match glance.lifecycle.session.phase {
+            None | Some(Phase::Created) => status(),
+            // Its program has not said how it ended, and says nothing more.
+            Some(Phase::Running) if was_imported => status().filter(|s| *s == ConversationStatus::Abandoned),
+            Some(_) => None,
+        };
         let life = glance.lifecycle.session;
         let track = glance.progress.session.unwrap_or_default();
         Ok(Card {
             info,
+            title: glance.conversation.title().map(str::to_owned),
+            first: figures.first,
+            last: figures.newest,
             phase: life.phase,
+            standing,
             since: life.phase.map(|_| life.since),
             why: life.error.or(life.reason),
             fraction: track.fraction,

@@ -8,6 +8,7 @@ mod board;
 #[cfg(test)]
 mod board_tests;
 mod chart;
+mod conversation;
 mod counts;
 mod coverage;
 mod life;
@@ -32,6 +33,7 @@ pub use amount::Amount;
 pub use annotations::{Annotated, Annotations, Label, Note};
 pub use board::{Board, Card, Glance};
 pub use chart::Chart;
+pub use conversation::{Conversation, ConversationState, ConversationStatus};
 pub use counts::{Counted, Counts};
 pub use coverage::{Coverage, CoverageReport, Covered, EmittedType};
 pub use life::{Life, Transition};
@@ -51,6 +53,7 @@ pub fn all(catalogue: &Catalogue) -> Vec<Box<dyn DynProjection>> {
     vec![
         Box::new(Counts),
         Box::new(Lifecycle::with(roles.clone())),
+        Box::new(Conversation::with(roles.clone())),
         Box::new(Progress::with(roles.clone())),
         Box::new(Resource::with(roles.clone())),
         Box::new(Resource::over_sessions(roles)),

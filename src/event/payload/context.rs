@@ -50,7 +50,7 @@ types! { "context";
             /// All tokens, read and written.
             tokens: u64,
         }
-        role plain();
+        role plain().says(System, &["/summary", "/text", "/message/content", "/payload/message", "/data/summaryContent", "/content"]);
         example {"summary": "The cause is normalize(); the test is written.", "tokens": 900}
     }
     /// A dependency was detected

@@ -30,7 +30,7 @@ types! { "message";
     /// A user wrote a message
     MessageUser = "message.user" also ["user_message"] {
         may { message_id: String, text: Value, content: Value }
-        role plain();
+        role plain().says(User, &SAID);
         example {"text": "Login fails for names with an umlaut."}
     }
     /// A model answered
@@ -47,13 +47,13 @@ types! { "message";
             /// US dollars.
             cost_usd: f64,
         }
-        role said();
+        role said().says(Assistant, &SAID).beside(&["/thoughts", "/reasoning_content"], &["/toolCalls"]);
         example {"message_id": "m-2", "text": "The cause is normalize().", "model": "large-2", "input_tokens": 2100, "output_tokens": 90}
     }
     /// Instructions from the program to the model
     MessageSystem = "message.system" also ["system_message", "system_prompt"] {
         may { message_id: String, text: Value, content: Value }
-        role plain();
+        role plain().says(System, &["/system_prompt", "/text", "/message/content", "/payload/content", "/data/content", "/args/content", "/kind/content", "/content", "/message"]);
         example {"text": "You are a careful engineer."}
     }
     /// What a model reasoned before it answered
@@ -67,7 +67,7 @@ types! { "message";
             /// All tokens, read and written.
             tokens: u64,
         }
-        role said();
+        role said().says(Thinking, &["/text", "/message/content", "/payload/summary", "/payload/text", "/payload/content", "/data/content", "/args/thought", "/action/thought", "/thoughts", "/content", "/thought", "/message"]);
         example {"text": "The name is normalised twice."}
     }
     /// A message was recorded again, with more about it
@@ -81,7 +81,7 @@ types! { "message";
             /// All tokens, read and written.
             tokens: u64,
         }
-        role of_message(plain());
+        role of_message(plain()).says(Assistant, &SAID).beside(&["/thoughts"], &["/toolCalls"]);
         example {"message_id": "m-2", "text": "The cause is normalize()."}
     }
     /// The tokens that a session has used so far
@@ -93,7 +93,7 @@ types! { "message";
     /// A piece of an answer, as it is streamed
     MessageDelta = "message.delta" also ["text_delta", "assistant_text_delta"] {
         may { message_id: String, delta: Value, index: u64 }
-        role plain();
+        role plain().says(Assistant, &["/delta", "/event/delta", "/data/deltaContent", "/data/delta", "/kind/delta", "/content"]);
         example {"message_id": "m-2", "delta": "The cause"}
     }
 }

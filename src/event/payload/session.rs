@@ -28,7 +28,7 @@ types! { "session";
             /// Who did it.
             by: String,
         }
-        role plain().by(&["/by", "/role"]);
+        role plain().by(&["/by", "/role"]).says(User, &["/text", "/content"]).named_at(&["/role"]);
         example {"message_id": "m-1", "role": "user", "text": "Login fails for names with an umlaut."}
     }
     /// A session was resumed

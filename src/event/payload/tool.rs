@@ -19,6 +19,7 @@ fn tool() -> Role {
             "/data/toolName",
             "/payload/name",
             "/payload/invocation/tool",
+            "/toolCallName",
         ])
         .by(&["/by"])
 }
@@ -40,7 +41,10 @@ types! { "tool";
             /// Counted from 1.
             attempt: u64,
         }
-        role of_message(tool().to(Running));
+        role of_message(tool().to(Running))
+            .says(ToolCall, &["/message/content", "/content", "/args/thought", "/thought", "/text"])
+            .given(&GIVEN)
+            .beside(&["/thoughts", "/reasoning_content"], &["/toolCalls"]);
         example {"tool": "grep", "tool_call_id": "c-1", "args": {"pattern": "normalize", "path": "src/"}}
     }
     /// A tool began its work
@@ -74,7 +78,7 @@ types! { "tool";
             /// Milliseconds.
             duration_ms: u64,
         }
-        role of_message(took(tool().to(Completed)));
+        role of_message(took(tool().to(Completed))).says(ToolResult, &RETURNED).beside(&[], &["/toolCalls"]);
         example {"tool": "grep", "tool_call_id": "c-1", "result": {"hits": 3}, "duration_ms": 18}
     }
     /// A tool failed
@@ -89,7 +93,7 @@ types! { "tool";
             /// Milliseconds.
             duration_ms: u64,
         }
-        role of_message(took(tool().to(Failed))).erred();
+        role of_message(took(tool().to(Failed))).erred().says(ToolResult, &RETURNED).beside(&[], &["/toolCalls"]);
         example {"tool": "cargo", "tool_call_id": "c-2", "error": "4 tests failed", "exit_code": 101}
     }
     /// A failed call of a tool is retried

@@ -3,8 +3,9 @@
 pub(super) use crate::event::Measure::*;
 pub(super) use crate::event::Mode::*;
 pub(super) use crate::event::Phase::*;
+pub(super) use crate::event::Speaker::{self, *};
 pub(super) use crate::event::{AlertKind, ProgressRole, Role};
-use crate::event::{Condition, Entity, Figure, Measure, Mode, Phase, Pointers, Status};
+use crate::event::{Condition, Entity, Figure, Measure, MessageRole, Mode, Phase, Pointers, Status};
 
 /// Where an event gives the reason, in our own payloads and in records of other programs.
 const WHY: [&str; 3] = ["/reason", "/kind/reason", "/message"];
@@ -21,6 +22,66 @@ const WRONG: [&str; 11] = [
     "/content",
     "/message",
     "/reason",
+];
+
+/// Where the text of a message is, in our own payloads and in records of other programs.
+pub(super) const SAID: [&str; 16] = [
+    "/text",
+    "/message/content",
+    "/llm_message/content",
+    "/payload/content",
+    "/payload/message",
+    "/data/content",
+    "/data/delta",
+    "/kind/content",
+    "/kind/text",
+    "/kind/delta",
+    "/args/content",
+    "/args/thought",
+    "/content",
+    "/message",
+    "/delta",
+    "/thought",
+];
+/// Where a tool's arguments are.
+pub(super) const GIVEN: [&str; 14] = [
+    "/args",
+    "/arguments",
+    "/input",
+    "/message/content/*/input",
+    "/message/content/*/arguments",
+    "/payload/arguments",
+    "/payload/input",
+    "/payload/action",
+    "/data/arguments",
+    "/kind/arguments",
+    "/action",
+    "/tool_call/arguments",
+    "/toolCalls/*/args",
+    "/activityTaskScheduledEventAttributes/input/payloads",
+];
+/// Where what a tool returned is.
+pub(super) const RETURNED: [&str; 20] = [
+    "/result",
+    "/output",
+    "/error",
+    "/message/content",
+    "/message/output",
+    "/observation/content",
+    "/payload/output",
+    "/payload/aggregated_output",
+    "/payload/stdout",
+    "/payload/result",
+    "/data/result/content",
+    "/data/result",
+    "/data/error",
+    "/kind/result",
+    "/kind/output",
+    "/kind/error",
+    "/activityTaskCompletedEventAttributes/result/payloads",
+    "/activityTaskFailedEventAttributes/failure/message",
+    "/content",
+    "/observation",
 ];
 
 /// Pointers of a table. Each is a literal, and a test builds them all.
@@ -187,6 +248,30 @@ impl Role {
         for figure in &mut self.usage {
             (figure.provider, figure.model) = (at(provider), at(model));
         }
+        self
+    }
+
+    /// People read it: this speaker says what is at one of these.
+    pub(super) fn says(self, speaker: Speaker, texts: &[&str]) -> Self {
+        Self { message: Some(MessageRole { text: at(texts), ..MessageRole::of(speaker) }), ..self }
+    }
+
+    /// The payload names the speaker at one of these.
+    pub(super) fn named_at(mut self, texts: &[&str]) -> Self {
+        self.message = self.message.map(|message| MessageRole { who: at(texts), ..message });
+        self
+    }
+
+    /// What the tool was given is at one of these.
+    pub(super) fn given(mut self, texts: &[&str]) -> Self {
+        self.message = self.message.map(|message| MessageRole { arguments: at(texts), ..message });
+        self
+    }
+
+    /// The thoughts before it, and the calls after it, are at one of these.
+    pub(super) fn beside(mut self, thoughts: &[&str], calls: &[&str]) -> Self {
+        self.message =
+            self.message.map(|message| MessageRole { thought: at(thoughts), calls: at(calls), ..message });
         self
     }
 

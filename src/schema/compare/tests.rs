@@ -88,11 +88,11 @@ fn references_are_followed_also_those_of_a_type_that_contains_itself() {
 fn what_is_no_schema_is_refused_with_its_place() {
     for (bad, why) in [
         (json!(3), "neither an object"),
-        (json!({"type": "text"}), "there is not"),
+        (json!({"type": "text"}), "unknown type"),
         (json!({"$ref": "other.json"}), "not in it"),
         (json!({"$ref": "#"}), "circle"),
-        (json!({"properties": []}), "no object"),
-        (json!({"required": "a"}), "no list"),
+        (json!({"properties": []}), "not an object"),
+        (json!({"required": "a"}), "not a list"),
     ] {
         let told = compare_schemas(&bad, &json!({"type": "string", "minLength": 1})).unwrap_err().to_string();
         let same = compare_schemas(&json!({"minLength": 1}), &bad).unwrap_err().to_string();

@@ -371,7 +371,7 @@ mod tests {
         let other = of("when = { warns = \"rate_limit\" }\nalert = \"task.failed\"");
         assert!(other.contains("alerts are of a type `alert.…`"), "{other}");
         let glob = of("when = { warns = \"rate_limit\" }\ntypes = [\"a..b\"]");
-        assert!(glob.contains("no pattern"), "{glob}");
+        assert!(glob.contains("not a pattern"), "{glob}");
         assert!(of("when = { wanes = 1 }").contains("unknown variant `wanes`"));
         assert!(refused("[[rule]]\nname = \"A b\"\nwhen = { warns = \"violation\" }").contains("A b"));
     }
