@@ -97,3 +97,12 @@ pub use store::{
     Batch, BranchInfo, Builder, Compaction, Diff, Durability, Events, Page, Pair, Pairs, Placed, Problem,
     Query, Receipt, Report, SessionInfo, Store, StoreInfo, Survey, Upgraded,
 };
+
+/// The code of the book's pages that is for users runs with the tests.
+#[cfg(all(doctest, feature = "agents"))]
+mod book {
+    #[doc = include_str!("../docs/tutorial.md")]
+    mod tutorial {}
+    #[doc = include_str!("../docs/cookbook.md")]
+    mod cookbook {}
+}
