@@ -22,11 +22,10 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     const WHOLE: &str = "only a whole branch can be adopted";
-    args.address.parse::<Address>()?.branch_only(WHOLE)?;
-    let store = app.changing()?;
-    let address = named::address(&store, &args.address, &mut app.out)?;
+    let address: Address = args.address.parse()?;
     let place = address.branch_only(WHOLE)?;
-    store.set_current(&place.session, &place.branch)?;
+    let store = app.changing()?;
+    store.set_current(&place.session, &place.branch).map_err(|e| named::advised(&store, e))?;
     let branch = store.branch(place.clone())?;
     store.close()?;
     if !app.out.is_table() {

@@ -28,9 +28,10 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// How long to wait for a store that is in use.
 const WAIT: Duration = Duration::from_millis(200);
 
-/// Whether the shell asks.
+/// Whether a shell asks that is known. Any other value of the variable is no reason to do nothing.
 pub(super) fn is_asked() -> bool {
-    std::env::var_os(VARIABLE).is_some_and(|shell| !shell.is_empty())
+    let shell = std::env::var(VARIABLE).unwrap_or_default();
+    Shells::builtins().completer(&shell).is_some()
 }
 
 /// Answers it. What goes wrong is not shown: it would be in the middle of a command line.

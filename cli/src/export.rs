@@ -16,7 +16,7 @@ use retold::agents::interop::{
     ExportError, ExportScope, Format, export, export_filtered, export_import, export_raw, export_sources,
 };
 use retold::error::{Error, Result};
-use retold::event::{Address, Filter};
+use retold::event::{Address, Filter, SessionId};
 use retold::store::Store;
 
 #[derive(Debug, clap::Args)]
@@ -70,15 +70,19 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
                     what other formats write is a copy, and complete";
         return Err(Failure::Usage(text.into()));
     }
-    args.place.as_deref().map(str::parse::<Address>).transpose()?;
-    let store = app.reading()?;
+    // What is written is a file for others: the name is taken as it is.
     let scope = match args.place.as_deref() {
         None => ExportScope::All,
-        Some(text) if text.contains(['/', '@']) => {
-            ExportScope::Branch(named::address(&store, text, &mut app.out)?)
-        }
-        Some(text) => ExportScope::Session(named::session(&store, text, &mut app.out)?),
+        Some(text) if text.contains(['/', '@']) => ExportScope::Branch(text.parse()?),
+        Some(text) => ExportScope::Session(SessionId::new(text)?),
     };
+    let store = app.reading()?;
+    match &scope {
+        ExportScope::Branch(address) => store.head(Address::from(address.place().clone())).map(drop),
+        ExportScope::Session(session) => store.branches(session).map(drop),
+        ExportScope::All => Ok(()),
+    }
+    .map_err(|e| named::advised(&store, e))?;
     match format {
         None => sources(args, &scope, &store, app),
         Some(format) => lines((format, args.raw, &filter), args.out.as_deref(), &scope, &store, app),

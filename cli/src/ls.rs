@@ -12,7 +12,7 @@ use super::style::{BAD, DIM, NAME, PLAIN};
 use super::table::{Cell, Table, cell};
 use super::view::grouped;
 use retold::agents::projections::{Board, Card, ConversationStatus};
-use retold::error::Result;
+use retold::error::{Error, Result};
 use retold::event::{BranchName, NamePattern, Phase, SessionId, Timestamp};
 use retold::limits::MAX_LISTING;
 use retold::store::SessionInfo;
@@ -112,7 +112,11 @@ impl Args {
         let mut listed = Listed { first: info.created, last: info.last, card: None, info };
         let mut is_wanted = true;
         if self.needs_times() || self.source.is_some() {
-            let figures = board.figures(&listed.info.session)?;
+            let figures = match board.figures(&listed.info.session) {
+                // It was deleted meanwhile.
+                Err(Error::NotFound { .. } | Error::Deleted { .. }) => return Ok((listed, false)),
+                found => found?,
+            };
             is_wanted = self.source.as_ref().is_none_or(|source| figures.sources.contains_key(source));
             if self.needs_times() {
                 (listed.first, listed.last) = (figures.first.unwrap_or(listed.first), figures.newest);
@@ -160,8 +164,15 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     if args.reverse {
         found.reverse();
     }
-    let from = after.and_then(|after| found.iter().position(|listed| listed.info.session == after));
-    let mut found = found.split_off(from.map_or(0, |at| at + 1));
+    let from = match after {
+        None => 0,
+        Some(after) => match found.iter().position(|listed| listed.info.session == after) {
+            Some(at) => at + 1,
+            // The pages would begin again.
+            None => return Err(Error::not_found("session", after).into()),
+        },
+    };
+    let mut found = found.split_off(from);
     let more = found.len().saturating_sub(args.page.limit(&app.out));
     found.truncate(found.len() - more);
     for listed in &mut found {
@@ -171,6 +182,9 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         };
         if !args.recorded {
             (listed.first, listed.last) = (card.first.unwrap_or(listed.first), card.last);
+        } else {
+            // Labels and notes that were added later do not count.
+            listed.last = card.info.last;
         }
         listed.card = Some(card);
     }

@@ -500,7 +500,7 @@ fn after_help() -> String {
         Exit::ALL.iter().map(|(exit, meaning)| format!("  {}  {meaning}", exit.code())).collect();
     format!(
         "An address is SESSION[/BRANCH][@SEQ]; BRANCH defaults to `main`. A session, a branch or the id of an event may be \
-         cut short while only one begins so, except where something is appended, closed or deleted. Globs match dotted types: `*` matches one \
+         cut short while only one begins so, except where something is appended, adopted, closed, deleted or exported. Globs match dotted types: `*` matches one \
          part, `**` any number of parts. Times are RFC 3339.\n\nExit codes:\n{}\n\nTry it:\n  retold \
          demo\n  retold append run-7 run.started --data '{{\"goal\": \"fix the build\"}}'\n  retold read run-7",
         codes.join("\n")

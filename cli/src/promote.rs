@@ -21,9 +21,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
-    args.address.parse::<Address>()?;
+    // It appends: the name is taken as it is.
+    let address: Address = args.address.parse()?;
     let store = app.changing()?;
-    let address = named::address(&store, &args.address, &mut app.out)?;
     let receipt = store.promote(&address).map_err(|error| match error {
         Error::Conflict { .. } => {
             let hint = format!(
@@ -32,7 +32,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
             );
             Failure::Advised(Box::new((error, hint)))
         }
-        error => error.into(),
+        error => named::advised(&store, error),
     })?;
     store.close()?;
     let Some(placed) = receipt.parts().first() else { return Ok(()) };

@@ -172,3 +172,36 @@ fn labels_and_notes_move_with_an_export() {
     let described = json(&shell.ok(&["describe", "done", "--store", "other.redb", "-o", "json"]));
     assert_eq!(described["annotations"]["notes"][0]["text"], "look here");
 }
+
+/// A session of which little is left is listed with what is known, and hides no other.
+#[test]
+fn a_session_whose_main_is_gone_or_whose_fork_is_truncated_hides_no_other() {
+    let shell = Shell::new();
+    for session in ["gone", "cut", "whole"] {
+        for kind in ["run.started", "step.done", "run.completed"] {
+            shell.ok(&["append", session, kind]);
+        }
+    }
+    shell.ok(&["label", "gone", "team=search"]);
+    shell.ok(&["delete", "gone/main"]);
+    shell.ok(&["fork", "cut@2", "b"]);
+    for _ in 0..3 {
+        shell.ok(&["append", "cut/b", "step.done"]);
+    }
+    shell.ok(&["retain", "--max-events", "1"]);
+    for args in [&["ls"][..], &["ls", "--sort", "tokens"], &["ls", "--recorded"], &["ls", "--label", "team"]]
+    {
+        let listed = shell.ok(&[args, &["-o", "jsonl"]].concat());
+        let names: Vec<String> =
+            listed.lines().map(|line| json(line)["session"].as_str().unwrap().to_owned()).collect();
+        assert!(args.contains(&"--label") || names.contains(&"whole".to_owned()), "{args:?}: {names:?}");
+    }
+    // A note begins no main branch anew.
+    assert!(shell.fails(4, &["note", "nobody", "x"]).contains("nobody"));
+    shell.ok(&["fork", "whole@3", "kept"]);
+    shell.ok(&["delete", "whole/main"]);
+    let refused = shell.run(&["note", "whole", "too late"]);
+    assert_ne!(refused.exit, 0, "{}", refused.out);
+    let branches = shell.ok(&["branches", "whole", "-o", "jsonl"]);
+    assert_eq!(branches.lines().count(), 1, "{branches}");
+}

@@ -46,18 +46,23 @@ fn every_verb_that_reads_or_goes_on_from_something_takes_short_names() {
         &["branches", "nigh"],
         &["stats", "nigh"],
         &["diff", "nigh", "mai", "retr"],
-        &["export", "nigh", "--to", "retold"],
-        &["export", "nigh/retr", "--to", "retold"],
         &["alerts", "nigh"],
         &["tail", "nigh", "--no-follow"],
         &["tail", "nigh/retr", "--no-follow"],
         &["fork", "nigh/retr", "again"],
-        &["adopt", "nigh/retu"],
-        &["promote", "nigh/retr"],
     ] {
         let said = shell.run(args);
         assert_eq!(said.exit, 0, "{args:?}: {}", said.err);
         assert!(said.err.contains(" is short for nightly-build"), "{args:?}: {}", said.err);
+    }
+    // What changes something that exists, or writes a file for others, takes the name as it is.
+    for args in [
+        &["adopt", "nightly-build/retu"][..],
+        &["promote", "nightly-build/retr"],
+        &["export", "nightly", "--to", "retold"],
+        &["export", "nightly-build/retr", "--to", "retold"],
+    ] {
+        assert!(shell.fails(4, args).contains("no "), "{args:?}");
     }
     let parents = shell.ok(&["branches", "nightly-build", "-o", "json"]);
     let again = json(&parents).as_array().unwrap().iter().find(|b| b["branch"] == "again").unwrap().clone();

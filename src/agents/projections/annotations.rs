@@ -116,7 +116,8 @@ impl Annotations {
     /// with the first of them.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when there is no such session, and those of [`Store::append`].
+    /// [`Error::NotFound`] when there is no such session, [`Error::Deleted`] when its main branch was deleted and nothing was
+    /// annotated before, and those of [`Store::append`].
     pub fn write(store: &Store, session: &SessionId, events: Vec<NewEvent>) -> Result<Receipt> {
         let place = Address::new(session.clone(), BranchName::new(Self::BRANCH)?);
         let mut expect = Expect::Any;
@@ -126,7 +127,13 @@ impl Annotations {
             // A session with a name misspelt is not begun.
             store.branches(session)?;
             match store.append_if(place.clone(), expect, events.clone()) {
-                Err(Error::NotFound { what: "branch", .. }) if attempts < ATTEMPTS => expect = Expect::Empty,
+                Err(Error::NotFound { what: "branch", .. } | Error::Deleted { .. })
+                    if attempts < ATTEMPTS =>
+                {
+                    // Beginning a branch of a session whose main branch was deleted would begin that anew.
+                    store.head(Address::new(session.clone(), BranchName::main()))?;
+                    expect = Expect::Empty;
+                }
                 Err(Error::Conflict { .. }) if attempts < ATTEMPTS => expect = Expect::Any,
                 done => return done,
             }

@@ -147,28 +147,33 @@ impl Board {
         for branch in branches.iter().filter(|branch| branch.events > 0) {
             let place = || Address::from(branch.place.clone());
             let head = match self.resource.state(place().at(branch.head)) {
-                // It was deleted meanwhile.
-                Err(Error::NotFound { .. } | Error::Deleted { .. }) => continue,
+                // It was deleted meanwhile, or what it began with was removed: nothing is better than a wrong sum.
+                Err(e) if is_gone(&e) => continue,
                 found => found?,
             };
-            let fork = branch.parent.as_ref().map(|(_, fork)| *fork).filter(|fork| *fork > Sequence::ZERO);
-            spent.add_own(
-                &head,
-                &fork.map_or_else(|| Ok(Used::default()), |fork| self.inherited(place().at(fork)))?,
-            );
+            let inherited = match branch.parent.as_ref().filter(|(_, fork)| *fork > Sequence::ZERO) {
+                Some((parent, fork)) => self.inherited([
+                    place().at(*fork),
+                    Address::new(session.clone(), parent.clone()).at(*fork),
+                ])?,
+                None => Some(Used::default()),
+            };
+            if let Some(inherited) = inherited {
+                spent.add_own(&head, &inherited);
+            }
         }
         Ok(spent)
     }
 
-    /// What had been used where a branch was forked.
-    fn inherited(&self, fork: Address) -> Result<Used> {
-        match self.resource.state(fork) {
-            // It was removed since.
-            Err(Error::Truncated { .. } | Error::NotFound { .. } | Error::Deleted { .. }) => {
-                Ok(Used::default())
+    /// What had been used where a branch was forked, seen from it or else from its parent. `None` when neither has it any more.
+    fn inherited(&self, forks: [Address; 2]) -> Result<Option<Used>> {
+        for fork in forks {
+            match self.resource.state(fork) {
+                Err(e) if is_gone(&e) => {}
+                found => return found.map(Some),
             }
-            found => found,
         }
+        Ok(None)
     }
 
     /// The labels of a session and the notes on it.
@@ -197,20 +202,29 @@ impl Board {
     /// The card of a session.
     ///
     /// # Errors
-    /// As [`Projected::state`]. A session whose current branch does not exist has an empty card.
+    /// As [`Projected::state`]. What is deleted, truncated or cannot be folded is left out of the card.
     pub fn card(&self, info: &SessionInfo) -> Result<Card> {
         let shown = Address::new(info.session.clone(), info.current.clone());
         let (glance, is_all) = match self.glance(&shown) {
-            Err(Error::NotFound { .. }) => (Glance::default(), false),
+            // Of what is left, each part for itself: one session must not hide the others.
+            Err(e) if is_gone(&e) => {
+                let glance = Glance {
+                    lifecycle: or_nothing(self.lifecycle.state(shown.clone()))?,
+                    conversation: or_nothing(self.conversation.state(shown.clone()))?,
+                    progress: or_nothing(self.progress.state(shown.clone()))?,
+                    resource: or_nothing(self.resource.state(shown))?,
+                };
+                (glance, false)
+            }
             found => (found?, info.branches == 1),
         };
-        let spent = if is_all { glance.resource.clone() } else { self.spent(&info.session)? };
-        let annotated = self.annotated(&info.session)?;
+        let spent = if is_all { glance.resource.clone() } else { or_nothing(self.spent(&info.session))? };
+        let annotated = or_nothing(self.annotated(&info.session))?;
         let mut info = info.clone();
         if !annotated.is_empty() {
             info.last = self.last_happened(&info.session)?;
         }
-        let figures = self.figures(&info.session)?;
+        let figures = or_nothing(self.figures(&info.session))?;
         let was_imported =
             figures.first.is_some_and(|first| first.micros() < info.created.micros() - IMPORT_LAG);
         let status = || glance.conversation.status(Timestamp::now());
@@ -238,5 +252,20 @@ impl Board {
             errors: spent.sum("errors"),
             labels: annotated.labels.into_iter().map(|(key, label)| (key, label.value)).collect(),
         })
+    }
+}
+
+/// Whether the events of a state are gone, or one of them cannot be folded.
+fn is_gone(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::NotFound { .. } | Error::Deleted { .. } | Error::Truncated { .. } | Error::Parked { .. }
+    )
+}
+
+fn or_nothing<T: Default>(found: Result<T>) -> Result<T> {
+    match found {
+        Err(e) if is_gone(&e) => Ok(T::default()),
+        found => found,
     }
 }
