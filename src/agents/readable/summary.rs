@@ -134,7 +134,14 @@ pub(super) fn of_fields(role: &Role, payload: &Value, event: &Record) -> String 
     let mut said: Vec<String> = Vec::new();
     let mut add = |text: Option<String>| {
         let text = text.map(|text| line(head(&text))).filter(|text| !text.is_empty());
-        if let Some(text) = text.filter(|text| !said.iter().any(|other| other.ends_with(text.as_str()))) {
+        // What was said already is not said again with its name before it.
+        let is_said = |text: &String| {
+            let is_in = |other: &String| {
+                other.ends_with(text.as_str()) || (other.len() > 8 && text.ends_with(other.as_str()))
+            };
+            said.iter().any(is_in)
+        };
+        if let Some(text) = text.filter(|text| !is_said(text)) {
             said.push(text);
         }
     };

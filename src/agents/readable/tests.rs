@@ -198,6 +198,7 @@ fn what_nobody_says_is_told_by_its_fields() {
     for (kind, payload, summary) in [
         ("task.completed", json!({"task_id": "t-1", "title": "fix"}), "fix · t-1"),
         ("a.b", json!({"n": 3, "note": "second"}), "second · n 3"),
+        ("a.b", json!({"reason": "change it at once", "choice": "change it at once"}), "change it at once"),
         ("a.b", json!({"uuid": "u", "sessionId": "s", "timestamp": "2026"}), ""),
         ("a.b", json!(null), ""),
         ("a.b", json!("text"), "text"),
