@@ -7,7 +7,7 @@ use retold::consumer::ConsumerConfig;
 use retold::{Error, Expect, NewEvent, Query, Store};
 
 use crate::peer::Peer;
-use crate::support::{number, numbered, numbers};
+use crate::support::{append_pairs, number, numbered, numbers, pairs_are_whole};
 
 #[tokio::test]
 async fn a_copy_has_what_was_acknowledged_and_is_a_store_like_any_other() {
@@ -59,16 +59,9 @@ fn a_copy_is_whole_while_others_append() {
     let done = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         let _over = crate::support::SetOnDrop(&done);
-        for writer in 0..2 {
+        for session in ["s0", "s1"] {
             let (store, done) = (&store, &done);
-            scope.spawn(move || {
-                let mut n = 0;
-                while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                    n += 2;
-                    // Two events that belong together.
-                    store.append(format!("s{writer}").as_str(), vec![numbered(n - 1), numbered(n)]).unwrap();
-                }
-            });
+            scope.spawn(move || append_pairs(store, session, done));
         }
         for round in 0..4 {
             let before = store.committed();
@@ -76,15 +69,8 @@ fn a_copy_is_whole_while_others_append() {
             let made = store.maintenance().backup(&copy).unwrap();
             assert!(made.position >= before);
             let copied = Store::builder().read_only().open(&copy).unwrap();
-            for writer in 0..2 {
-                let found = copied.head(format!("s{writer}").as_str()).map_or(0, |head| head.get());
-                assert!(found.is_multiple_of(2));
-                if found > 0 {
-                    assert_eq!(numbers(&copied, &format!("s{writer}")), (1..=found).collect::<Vec<_>>());
-                }
-            }
+            pairs_are_whole(&copied, &["s0", "s1"]);
         }
-        done.store(true, std::sync::atomic::Ordering::Relaxed);
     });
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use retold::consumer::ConsumerConfig;
@@ -11,7 +11,7 @@ use retold::{Error, NewEvent, Query, Store};
 
 #[cfg(unix)]
 use crate::peer::Peer;
-use crate::support::{number, numbered, numbers};
+use crate::support::{append_pairs, number, numbered, numbers, pairs_are_whole};
 
 /// A folder with a store, and its backups.
 struct Place {
@@ -279,15 +279,20 @@ fn an_earlier_backup_that_the_store_does_not_go_on_from_is_refused_by_name() {
     assert!(!place.path("x.redb").exists());
 }
 
-/// The same file is put back as it was, and goes on differently: only the last event tells.
-#[test]
-fn a_backup_of_what_the_store_has_lost_is_refused() {
+/// A store of five events, and a copy of its file, to be put back later.
+fn kept() -> (Place, PathBuf) {
     let place = Place::new();
     place.append("s", 1..=5);
     place.store.close().unwrap();
-    let rolled = place.path("rolled.redb");
-    fs::copy(place.path("runs.redb"), &rolled).unwrap();
-    let place = Place { store: opened(&place.path("runs.redb")), ..place };
+    let copy = place.path("rolled.redb");
+    fs::copy(place.path("runs.redb"), &copy).unwrap();
+    (Place { store: opened(&place.path("runs.redb")), ..place }, copy)
+}
+
+/// The same file is put back as it was, and goes on differently: only the last event tells.
+#[test]
+fn a_backup_of_what_the_store_has_lost_is_refused() {
+    let (place, rolled) = kept();
     let later = |n: u64| numbered(n).with_id(id(n));
     place.store.append("s", later(6)).unwrap();
     place.full("full");
@@ -308,12 +313,7 @@ fn a_backup_of_what_the_store_has_lost_is_refused() {
 /// compared any more.
 #[test]
 fn a_backup_of_what_the_store_has_lost_is_refused_though_the_rest_was_purged() {
-    let place = Place::new();
-    place.append("s", 1..=5);
-    place.store.close().unwrap();
-    let rolled = place.path("rolled.redb");
-    fs::copy(place.path("runs.redb"), &rolled).unwrap();
-    let place = Place { store: opened(&place.path("runs.redb")), ..place };
+    let (place, rolled) = kept();
     place.append("s", 6..=9);
     place.append("y", 10..=10);
     place.full("full");
@@ -510,18 +510,11 @@ fn each_is_whole_while_others_append() {
     let done = AtomicBool::new(false);
     let ends = std::thread::scope(|scope| {
         let _over = crate::support::SetOnDrop(&done);
-        for writer in 0..2 {
+        for session in ["s0", "s1"] {
             let (store, done) = (&store, &done);
-            scope.spawn(move || {
-                let mut n = 0;
-                while !done.load(Ordering::Relaxed) {
-                    n += 2;
-                    // Two events that belong together.
-                    store.append(format!("s{writer}").as_str(), vec![numbered(n - 1), numbered(n)]).unwrap();
-                }
-            });
+            scope.spawn(move || append_pairs(store, session, done));
         }
-        let ends: Vec<u64> = (1..=4)
+        (1..=4)
             .map(|n| {
                 let before = store.committed();
                 let (earlier, to) = (place.path(&format!("{}", n - 1)), place.path(&format!("{n}")));
@@ -529,22 +522,14 @@ fn each_is_whole_while_others_append() {
                 assert!(made.position >= before);
                 made.position.get()
             })
-            .collect();
-        done.store(true, Ordering::Relaxed);
-        ends
+            .collect::<Vec<u64>>()
     });
     for (last, end) in (1..).zip(&ends) {
         let names: Vec<String> = (0..=last).map(|n| format!("{n}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let restored = place.chain(&names, &format!("restored{last}.redb")).unwrap();
         assert_eq!(restored.committed().get(), *end);
-        for writer in 0..2 {
-            let found = restored.head(format!("s{writer}").as_str()).map_or(0, |head| head.get());
-            assert!(found.is_multiple_of(2));
-            if found > 0 {
-                assert_eq!(numbers(&restored, &format!("s{writer}")), (1..=found).collect::<Vec<_>>());
-            }
-        }
+        pairs_are_whole(&restored, &["s0", "s1"]);
     }
 }
 

@@ -277,3 +277,23 @@ impl Drop for SetOnDrop<'_> {
         self.0.store(true, std::sync::atomic::Ordering::SeqCst);
     }
 }
+
+/// Appends two events that belong together, again and again until it is told to stop.
+pub(crate) fn append_pairs(store: &Store, session: &str, done: &std::sync::atomic::AtomicBool) {
+    let mut n = 0;
+    while !done.load(std::sync::atomic::Ordering::Relaxed) {
+        n += 2;
+        store.append(session, vec![numbered(n - 1), numbered(n)]).unwrap();
+    }
+}
+
+/// No pair of these sessions was cut, and nothing before it is missing.
+pub(crate) fn pairs_are_whole(store: &Store, sessions: &[&str]) {
+    for session in sessions {
+        let found = store.head(*session).map_or(0, |head| head.get());
+        assert!(found.is_multiple_of(2));
+        if found > 0 {
+            assert_eq!(numbers(store, session), (1..=found).collect::<Vec<_>>());
+        }
+    }
+}
