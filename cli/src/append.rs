@@ -91,7 +91,8 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
     let store = app.writing()?;
     let receipt = append_lines::appended(&store, &batch, app.wait)?;
     let begun = |placed: &&Placed| !receipt.duplicate() && placed.first == Sequence::new(1);
-    if let Some(placed) = receipt.parts().first().filter(begun) {
+    // Names are not looked up for a warning that nobody sees.
+    if let Some(placed) = receipt.parts().first().filter(begun).filter(|_| !app.out.quiet) {
         warn_of_a_slip(&store, &placed.place.session, &mut app.out);
     }
     store.close()?;
