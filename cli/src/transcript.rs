@@ -13,8 +13,9 @@ use super::table::{clean, shorten};
 use super::view::{count, short};
 use anstyle::Style;
 use retold::agents::readable::{EventUsage, Part, Readable};
+use retold::event::payload::message::MessageDelta;
 use retold::event::roles::{Role, Speaker};
-use retold::event::{Event, Sequence, Timestamp};
+use retold::event::{Event, Payload, Sequence, Timestamp};
 
 /// Columns of a text: longer lines are hard to read, however wide the terminal is.
 const WIDEST: usize = 120;
@@ -28,8 +29,6 @@ const WAITING: usize = 64;
 const SEEN: usize = 4_096;
 /// Bytes of pieces that are put together.
 const PIECES: usize = 1 << 20;
-/// Pieces of a message.
-const DELTA: &str = "message.delta";
 
 /// How much is shown.
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +88,7 @@ impl<'a> Transcript<'a> {
     }
 
     pub(super) fn event(&mut self, event: &Event, readable: Readable, role: Option<&Role>) -> Outcome {
-        if event.kind() == DELTA {
+        if event.kind() == MessageDelta::NAME {
             return self.piece(event, &readable);
         }
         // The whole message follows its pieces.
@@ -269,13 +268,16 @@ impl<'a> Transcript<'a> {
     /// Prints the calls that have their results, as far as none before them waits.
     fn flush_answered(&mut self) -> Outcome {
         let answered = self.calls.iter().take_while(|call| call.result.is_some()).count();
-        let calls: Vec<Call> = self.calls.drain(..answered).collect();
-        calls.iter().try_for_each(|call| self.call(call))
+        self.flush_first(answered)
     }
 
     fn flush(&mut self) -> Outcome {
-        let calls = std::mem::take(&mut self.calls);
-        calls.into_iter().try_for_each(|call| self.call(&call))
+        self.flush_first(self.calls.len())
+    }
+
+    fn flush_first(&mut self, count: usize) -> Outcome {
+        let calls: Vec<Call> = self.calls.drain(..count).collect();
+        calls.iter().try_for_each(|call| self.call(call))
     }
 
     fn call(&mut self, call: &Call) -> Outcome {

@@ -9,6 +9,8 @@ use super::roles::{RoleReading, Roles, clip};
 use super::stamp;
 use crate::agents::one_line;
 use crate::agents::readable::{Part, said};
+use crate::event::payload::Payload;
+use crate::event::payload::message::MessageDelta;
 use crate::event::{Catalogue, Event, Phase, Pointers, Role, Speaker, Timestamp};
 use crate::limits::{MAX_ABANDONED_SECONDS, MAX_OPEN_CALLS, MAX_TITLE_CHARS};
 use crate::project::{ApplyError, Projection};
@@ -27,9 +29,6 @@ const TITLES: [(&str, &[&str]); 8] = [
 
 /// From here on in that list a title says less than the first prompt: it may be that of an earlier session.
 const WEAK: usize = 7;
-
-/// Pieces of a message, which comes as a whole too, or only in pieces.
-const DELTA: &str = "message.delta";
 
 /// Raised when something here or in how events are read changes what the state is.
 const VERSION: u64 = 1;
@@ -190,7 +189,8 @@ impl ConversationState {
 
     fn take(&mut self, event: &Event, reading: &RoleReading) {
         let parts = said(&reading.role, &reading.data, event.correlation());
-        if event.kind() == DELTA {
+        // A piece of a message, which comes as a whole too, or only in pieces.
+        if event.kind() == MessageDelta::NAME {
             self.last = parts.last().map_or(self.last, |part| Some(part.speaker));
             return;
         }

@@ -142,18 +142,18 @@ impl Content {
         let function = members.get("function").and_then(Value::as_object);
         let of = |names: &[&str]| text(members, names).or_else(|| text(function?, names)).map(str::to_owned);
         let places = ["input", "args", "arguments", "parameters", "action"];
-        let find = |members: &Map<String, Value>| places.iter().find_map(|name| members.get(*name).cloned());
-        let arguments = find(members).or_else(|| find(function?));
+        let mut objects = [Some(members), function].into_iter().flatten();
+        let arguments = objects.find_map(|members| places.iter().find_map(|name| members.get(*name)));
         let tool = of(&["name", "toolName", "tool_name", "tool"])
             .or_else(|| Some(text(members, &["type"])?.trim_end_matches("_call").to_owned()));
         let id = of(&["id", "call_id", "callId", "toolCallId", "tool_call_id"]);
-        self.parts.push(Part::call(tool, arguments.as_ref(), id));
+        self.parts.push(Part::call(tool, arguments, id));
     }
 
     fn result(&mut self, members: &Map<String, Value>, depth: usize) {
         let places = ["content", "output", "response", "result"];
-        let answer = places.iter().find_map(|name| members.get(*name)).cloned();
-        self.answer(&answer.unwrap_or(Value::String(String::new())), members, depth);
+        let answer = places.iter().find_map(|name| members.get(*name));
+        self.answer(answer.unwrap_or(&Value::Null), members, depth);
     }
 
     /// What a tool returned, in an object that names the call.
