@@ -16,6 +16,7 @@ use super::spill::Spill;
 use super::subscribers::Subscribers;
 use super::timers::TimersRunning;
 use crate::error::{Error, Result};
+use crate::event::PayloadView;
 use crate::limits::MAX_HANDLERS;
 use crate::store::StoreHandle;
 use crate::sync::task::Runtime;
@@ -156,8 +157,9 @@ impl Core {
     /// Sends an ephemeral event to every matching handler.
     pub(super) fn tell(&self, message: &Message) {
         self.shared.counts.ephemeral.fetch_add(1, Relaxed);
+        let payload = PayloadView::of(message.record());
         for handler_state in &self.roster().handler_states {
-            if handler_state.asked.route.takes(message) {
+            if handler_state.asked.route.takes_with(message, &payload) {
                 handler_state.tell(message.clone());
             }
         }

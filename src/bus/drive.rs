@@ -217,7 +217,7 @@ fn pass(handler_state: &HandlerState, position: u64) {
 fn take_recorded(core: &Arc<Core>, handler_state: &Arc<HandlerState>, event: Event) -> bool {
     let (place, sequence, position) = (event.place().clone(), event.sequence().get(), event.position().get());
     let message = Message::recorded(event);
-    let is_wanted = handler_state.asked.route.takes(&message);
+    let is_wanted = handler_state.asked.route.takes_followed(&message);
     let mut work = handler_state.work();
     let wanted = if is_wanted { Wanted::Yes(Some(message)) } else { Wanted::No };
     let scanned = work.machine.scan(&place, sequence, position, wanted);

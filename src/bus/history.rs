@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use super::message::Message;
 use crate::error::{Error, Result};
-use crate::event::Filter;
+use crate::event::{Filter, PayloadView};
 use crate::limits::{DEFAULT_PAGE, HISTORY_BYTES, HISTORY_NAMES};
 use crate::store::{Range, StoreHandle};
 use crate::sync::{Mutex, lock};
@@ -120,12 +120,20 @@ impl History {
         }
     }
 
-    /// The latest events that match the filter, oldest first.
+    /// The latest events that match the filter, oldest first. Payloads are read when the history is not locked any more.
     pub(super) fn get(&self, filter: &Filter, limit: usize) -> Vec<Message> {
-        let takes =
-            |message: &&Message| filter.takes_kind(message.kind()) && filter.takes_but_kind(message.record());
-        let kept = lock(&self.kept);
-        let mut found: Vec<Message> = kept.events.iter().rev().filter(takes).take(limit).cloned().collect();
+        let may_take =
+            |message: &&Message| filter.takes_kind(message.kind()) && filter.takes_envelope(message.record());
+        let near = match filter.tests_payloads() {
+            true => usize::MAX,
+            false => limit,
+        };
+        let found: Vec<Message> = {
+            let kept = lock(&self.kept);
+            kept.events.iter().rev().filter(may_take).take(near).cloned().collect()
+        };
+        let takes = |message: &Message| filter.takes_payload(&PayloadView::of(message.record()));
+        let mut found: Vec<Message> = found.into_iter().filter(takes).take(limit).collect();
         found.reverse();
         found
     }
@@ -138,5 +146,30 @@ impl History {
             bytes: kept.bytes,
             by_type: kept.by_type.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::codec::encode_record;
+    use crate::event::{NewEvent, Place};
+
+    #[test]
+    fn the_latest_are_those_whose_payloads_match() {
+        let history = History::new(100);
+        let place = Arc::new(Place::new("s".try_into().unwrap(), "main".try_into().unwrap()));
+        for n in 0..20 {
+            let event = NewEvent::new("a.b").data(serde_json::json!({ "odd": n % 2, "n": n }));
+            history.add(Message::ephemeral(place.clone(), encode_record(&event, 100).unwrap()));
+        }
+        let odd = Filter::new().payload("/odd == 1".parse().unwrap());
+        let found = history.get(&odd, 3);
+        let numbers: Vec<u64> =
+            found.iter().map(|m| m.json::<serde_json::Value>().unwrap()["n"].as_u64().unwrap()).collect();
+        assert_eq!(numbers, [15, 17, 19]);
+        assert_eq!(history.get(&Filter::new(), 3).len(), 3);
     }
 }

@@ -14,7 +14,7 @@ use super::timers::{self, Due, Timer};
 use super::wait_for::WaitFor;
 use crate::codec::encode_record;
 use crate::error::{Error, Result};
-use crate::event::{Address, EventId, Expect, NewEvent, Place};
+use crate::event::{Address, EventId, Expect, NewEvent, PayloadView, Place};
 use crate::store::{Batch, Receipt, unblocked};
 use crate::sync::time::{Instant, timeout_at};
 use crate::sync::{fault, lock};
@@ -196,14 +196,19 @@ async fn answers(
     let until = deadline(core.settings.await_limit);
     let mut answers = Vec::new();
     for message in &messages {
-        for handler_state in
-            handler_states.iter().filter(|handler_state| handler_state.asked.route.takes(message))
-        {
+        for handler_state in takers(&handler_states, message) {
             let answer = answer(&held, handler_state, message, until).await;
             answers.push(Answered { event: message.id(), handler: handler_state.asked.name.clone(), answer });
         }
     }
     answers
+}
+
+/// Those that take an event.
+fn takers<'h>(handler_states: &'h [Arc<HandlerState>], message: &Message) -> Vec<&'h Arc<HandlerState>> {
+    let payload = PayloadView::of(message.record());
+    let takes = |handler: &&Arc<HandlerState>| handler.asked.route.takes_with(message, &payload);
+    handler_states.iter().filter(takes).collect()
 }
 
 async fn answer(held: &Held<'_>, handler_state: &HandlerState, message: &Message, until: Instant) -> Answer {

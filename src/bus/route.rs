@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::message::Message;
 use crate::error::Result;
-use crate::event::{Catalogue, Filter, Invalid, Pattern};
+use crate::event::{Catalogue, Filter, Invalid, Pattern, PayloadView};
 use crate::limits::MAX_HANDLER_PATTERNS;
 use crate::panics::caught;
 
@@ -89,14 +89,24 @@ impl Route {
         self.filter.takes_kind(kind) && !self.not.as_ref().is_some_and(|not| not.takes_kind(kind))
     }
 
-    /// A predicate that panics matches nothing.
     pub(super) fn takes(&self, message: &Message) -> bool {
+        self.takes_with(message, &PayloadView::of(message.record()))
+    }
+
+    /// The same with its payload, which others test too. A predicate that panics matches nothing.
+    pub(super) fn takes_with(&self, message: &Message, payload: &PayloadView<'_>) -> bool {
         if !self.may_take(message.kind()) {
             return false;
         }
-        if !self.filter.takes_but_kind(message.record()) {
-            return false;
-        }
+        self.filter.takes_but_kind(payload) && self.answers(message)
+    }
+
+    /// The same of what a follower with this [filter](Self::filter) has brought.
+    pub(super) fn takes_followed(&self, message: &Message) -> bool {
+        self.may_take(message.kind()) && self.answers(message)
+    }
+
+    fn answers(&self, message: &Message) -> bool {
         match &self.question {
             None => true,
             Some(question) => caught(|| question(message)).unwrap_or(false),
@@ -119,4 +129,29 @@ impl Route {
 /// [`Invalid`] as [`Pattern::new`].
 pub fn imported_pattern(glob: &str) -> Result<Pattern, Invalid> {
     Pattern::new(if glob.trim() == "*" { "**" } else { glob })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::encode_record;
+    use crate::event::{NewEvent, PAYLOADS_READ, Place};
+
+    #[test]
+    fn handlers_that_test_a_payload_read_it_once_and_what_a_follower_brought_not_at_all() {
+        let route = |test: &str| {
+            let mut route = Route::default();
+            route.pattern("a.*").unwrap();
+            route.narrow(|filter| filter.payload(test.parse().unwrap()));
+            route
+        };
+        let record = encode_record(&NewEvent::new("a.b").json_text("{\"n\":7}"), 100).unwrap();
+        let place = Place::new("s".try_into().unwrap(), "main".try_into().unwrap());
+        let message = Message::ephemeral(Arc::new(place), record);
+        let (payload, before) = (PayloadView::of(message.record()), PAYLOADS_READ.get());
+        let taken = ["/n == 7", "/n > 7", "/n", "/m"].map(|test| route(test).takes_with(&message, &payload));
+        assert_eq!((taken, PAYLOADS_READ.get() - before), ([true, false, true, false], 1));
+        assert!(route("/n > 7").takes_followed(&message));
+        assert_eq!(PAYLOADS_READ.get() - before, 1);
+    }
 }

@@ -12,7 +12,7 @@ use super::message::Message;
 use super::phase::Phase;
 use crate::delivery::{Delay, Failed, Look, NEVER, Next, Resolved, Taken, chance, look_for, recorded};
 use crate::error::{Error, Result};
-use crate::event::Timestamp;
+use crate::event::{PayloadView, Timestamp};
 use crate::limits::{FOLLOW_AGAIN_MS, MAX_STUCK};
 use crate::store::{SidecarWrites, unblocked};
 use crate::sync::task::JoinHandle;
@@ -183,13 +183,16 @@ async fn give_way(core: &Core, handler_state: &HandlerState, message: &Message) 
     let begun = Instant::now();
     let itself = fault!(WaitsForItself);
     let above = |s: &&Arc<HandlerState>| s.asked.priority > handler_state.asked.priority - i32::from(itself);
-    for other in roster.handler_states.iter().filter(above) {
-        if other.asked.route.takes(message) {
-            // After its deadline it counts as gone.
-            tokio::select! {
-                _ = timeout_at(begun + other.asked.delivery.deadline, other.passed(position)) => {}
-                () = handler_state.reached(Phase::Leaving) => return,
-            }
+    let takers: Vec<&Arc<HandlerState>> = {
+        let payload = PayloadView::of(message.record());
+        let takes = |s: &&Arc<HandlerState>| s.asked.route.takes_with(message, &payload);
+        roster.handler_states.iter().filter(above).filter(takes).collect()
+    };
+    for other in takers {
+        // After its deadline it counts as gone.
+        tokio::select! {
+            _ = timeout_at(begun + other.asked.delivery.deadline, other.passed(position)) => {}
+            () = handler_state.reached(Phase::Leaving) => return,
         }
     }
 }

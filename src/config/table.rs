@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::event::distance;
+use crate::event;
 use crate::limits::{
     DEFAULT_BUS_WORKERS, DEFAULT_CACHE_BYTES, DEFAULT_HANDLER_LETTERS, DEFAULT_HISTORY,
     DEFAULT_PAYLOAD_BYTES, FLUSH_BYTES, FLUSH_EVENTS, IDLE_FLUSH_MS, MAX_BUS_WORKERS, MAX_CACHE_BYTES,
@@ -183,9 +183,6 @@ pub(super) fn suggestion(name: &str) -> String {
 
 /// The key that was probably meant.
 pub(super) fn nearest(name: &str) -> Option<&'static Key> {
-    let name = name.to_lowercase();
-    let short: String = name.chars().take(64).collect();
-    let distance = |key: &&Key| distance(&short, key.name);
-    let near = KEYS.iter().min_by_key(distance)?;
-    (distance(&near) <= 2.max(near.name.len() / 4)).then_some(near)
+    let near = event::nearest(&name.to_lowercase(), KEYS.iter().map(|key| key.name), 1);
+    find(near.first()?)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::branch::Branch;
-use super::get::{End, Get, Got, Range};
+use super::get::{End, Get, Got, NamesFound, Range};
 use super::pieces::Pieces;
 use super::port::EngineReader;
 use super::sidecar::{SidecarRange, SidecarRecord, SidecarTable};
@@ -106,6 +106,17 @@ impl dyn EngineReader {
     /// Up to `limit` names of sessions after this one.
     pub(crate) fn session_names(&self, after: Option<&SessionId>, limit: usize) -> Result<Vec<SessionId>> {
         answer!(self.read(&Get::Sessions { after, limit })?, Sessions)
+    }
+
+    /// Up to `limit` names of sessions, or of the branches of one, after this name, out of so many rows.
+    pub(crate) fn some_names(
+        &self,
+        of: Option<&SessionId>,
+        after: Option<&str>,
+        limit: usize,
+        rows: usize,
+    ) -> Result<NamesFound> {
+        answer!(self.read(&Get::Names { of, after, limit, rows })?, Names)
     }
 
     /// A page of a branch's history.

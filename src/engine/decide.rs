@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::commit::{Commit, Outcome, Prepared};
+use super::commit::{Commit, Outcome, Prepared, PreparedPart};
 use super::expiry::Moment;
 use super::life::{BranchChange, Change, changed as changed_by};
 use super::receipt::{Placed, Receipt};
@@ -49,7 +49,7 @@ fn closed(place: &Place, at: i64) -> Error {
 }
 
 /// What a group will write so far: its own changes on top of the store's facts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) births: Vec<Arc<Branch>>,
     /// Branches of before whose attributes change, as they are then. One that is deleted is deleted by this.
@@ -95,7 +95,7 @@ fn changed(table: SidecarTable, key: &[u8]) -> Error {
     Error::RecordChanged { record: format!("record {} of {}", key.escape_ascii(), table.name()) }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Planned {
     pub(crate) branch: Arc<Branch>,
     pub(crate) sequence: u64,
@@ -326,10 +326,39 @@ impl Plan {
     }
 
     fn append_new(&mut self, request: &Prepared, facts: &impl Facts) -> Result<Receipt> {
+        let parts = match request.forks.is_empty() {
+            true => self.append_parts(&request.parts, facts)?,
+            false => {
+                let before = self.clone();
+                self.append_forking(request, facts).inspect_err(|_| *self = before)?
+            }
+        };
+        Ok(Receipt::new(parts, false).recorded_at(self.now))
+    }
+
+    /// Forks and parts one after another: each sees what those before it did. When one is refused, the plan has those
+    /// before it.
+    fn append_forking(&mut self, request: &Prepared, facts: &impl Facts) -> Result<Vec<Placed>> {
+        let mut placed = Vec::with_capacity(request.parts.len());
+        let mut forks = request.forks.iter().peekable();
+        for (n, part) in request.parts.iter().enumerate() {
+            while let Some(fork) = forks.next_if(|fork| fork.after <= n) {
+                self.fork(&fork.parent, Some(fork.at), fork.place.clone(), facts)?;
+            }
+            placed.extend(self.append_parts(std::slice::from_ref(part), facts)?);
+        }
+        for fork in forks {
+            self.fork(&fork.parent, Some(fork.at), fork.place.clone(), facts)?;
+        }
+        Ok(placed)
+    }
+
+    /// Adds all parts, or none.
+    fn append_parts(&mut self, request: &[PreparedPart], facts: &impl Facts) -> Result<Vec<Placed>> {
         // All checks come before any change to the plan.
         let mut heads: HashMap<&Place, (Option<Arc<Branch>>, u64)> = HashMap::new();
-        let mut due = Vec::with_capacity(request.parts.len());
-        for part in &request.parts {
+        let mut due = Vec::with_capacity(request.len());
+        for part in request {
             if let Some(meant) = part.branch {
                 self.still_has(&part.place, meant, facts)?;
             }
@@ -364,8 +393,8 @@ impl Plan {
             heads.insert(&part.place, (branch.clone(), head + part.records.len() as u64));
             due.push((branch, (before, main), head));
         }
-        let mut parts = Vec::with_capacity(request.parts.len());
-        for (part, (branch, (before, main), head)) in request.parts.iter().zip(due) {
+        let mut parts = Vec::with_capacity(request.len());
+        for (part, (branch, (before, main), head)) in request.iter().zip(due) {
             // An earlier part may have created it.
             let branch = match branch.or_else(|| self.begun(&part.place)) {
                 Some(branch) => branch,
@@ -373,7 +402,7 @@ impl Plan {
             };
             parts.push(self.place(&branch, head, &part.records));
         }
-        Ok(Receipt::new(parts, false).recorded_at(self.now))
+        Ok(parts)
     }
 
     /// Whether the branch that is meant has these names still.
@@ -636,7 +665,7 @@ impl Plan {
 mod tests {
     use super::*;
     use crate::codec::{Attributes, BranchRow, encode_record};
-    use crate::engine::commit::PreparedPart;
+    use crate::engine::commit::PreparedFork;
     use crate::engine::durability::Durability;
     use crate::event::NewEvent;
 
@@ -668,6 +697,54 @@ mod tests {
     }
 
     #[test]
+    fn forks_begin_with_what_is_appended_to_them_or_not_at_all() {
+        let place = |a: &str| a.parse::<Address>().unwrap().place().clone();
+        let part = |a: &str, head: u64, count: usize| PreparedPart {
+            place: place(a),
+            expect: Expect::Head(Sequence::new(head)),
+            branch: None,
+            records: (0..count).map(|_| encode_record(&NewEvent::new("a.b"), 1000).unwrap()).collect(),
+        };
+        let fork = |after, parent: &str, at: u64, name: &str| PreparedFork {
+            after,
+            parent: place(parent),
+            at: Sequence::new(at),
+            place: place(name),
+        };
+        let request = |forks| Prepared {
+            parts: vec![part("u", 0, 3), part("u/a", 2, 1), part("u/b", 3, 1)],
+            forks,
+            durability: Durability::Durable,
+            bytes: 0,
+            records: SidecarWrites::new(),
+        };
+        let row = |a: &str| BranchRow {
+            place: place(a),
+            parent: None,
+            fork: 0,
+            created: 0,
+            attributes: Attributes::default(),
+        };
+        let facts = Fake(Arc::new(Branch::new(1, row("s"), None)));
+        let mut plan = Plan::new(1, 2, Timestamp::from_micros(0));
+        let receipt = plan
+            .append(
+                &request(vec![fork(1, "u", 2, "u/a"), fork(2, "u/a", 3, "u/b"), fork(3, "u", 0, "u/c")]),
+                &facts,
+            )
+            .unwrap();
+        let ends: Vec<u64> = receipt.parts().iter().map(|part| part.last.get()).collect();
+        assert_eq!((ends, plan.births.len(), plan.events.len()), (vec![3, 3, 4], 4, 5));
+        // The last fork is of what its parent does not have; another has a name that is taken by then.
+        for bad in [fork(3, "u", 4, "u/c"), fork(3, "u", 1, "u/a")] {
+            let mut plan = Plan::new(1, 2, Timestamp::from_micros(0));
+            let forks = vec![fork(1, "u", 2, "u/a"), fork(2, "u/a", 3, "u/b"), bad];
+            let refused = plan.append(&request(forks), &facts);
+            assert!(refused.is_err() && plan.is_empty() && plan.next_branch() == 2, "{refused:?}");
+        }
+    }
+
+    #[test]
     fn an_append_that_is_refused_late_leaves_nothing_in_the_plan() {
         let place = |a: &str| a.parse::<Address>().unwrap().place().clone();
         let row = BranchRow {
@@ -686,6 +763,7 @@ mod tests {
         };
         let request = Prepared {
             parts: vec![part("s", Expect::Any), part("t/new", Expect::Empty)],
+            forks: Vec::new(),
             durability: Durability::Durable,
             bytes: 0,
             records: SidecarWrites::new(),

@@ -19,6 +19,9 @@ pub(crate) enum Get<'a> {
     Branches { after: Option<&'a SessionId>, limit: usize },
     /// Names of up to `limit` sessions after this one: [`Got::Sessions`].
     Sessions { after: Option<&'a SessionId>, limit: usize },
+    /// Up to `limit` names of sessions, or of the branches of one, after this name, found by looking at no more than so many
+    /// rows: [`Got::Names`].
+    Names { of: Option<&'a SessionId>, after: Option<&'a str>, limit: usize, rows: usize },
     /// Where a branch ends: [`Got::End`].
     End(&'a Branch),
     /// A page of a branch's history, including its ancestors' part: [`Got::Events`], dense, and shorter than asked
@@ -35,7 +38,7 @@ pub(crate) enum Get<'a> {
     /// The event with this id: [`Got::Event`].
     Event(EventId),
     /// Up to `limit` ids of events from this one to that one, in their order; of events that are there, as for
-    /// [`Get::Event`]: [`Got::Ids`].
+    /// [`Get::Event`]: [`Got::Ids`]. Refused when too many lie between that are not there.
     Ids { from: EventId, to: EventId, limit: usize },
     /// The branch and the sequence of a position, even if the event itself cannot be read: [`Got::Whose`].
     Whose(Position),
@@ -53,6 +56,7 @@ pub(crate) enum Got {
     Branch(Option<Arc<Branch>>),
     Branches(Vec<(Arc<Branch>, End)>),
     Sessions(Vec<SessionId>),
+    Names(NamesFound),
     End(End),
     Events(Vec<Event>),
     Pieces(Pieces),
@@ -62,6 +66,14 @@ pub(crate) enum Got {
     Record(Option<Vec<u8>>),
     EachRecord(Vec<Option<Vec<u8>>>),
     Records(Vec<SidecarRecord>),
+}
+
+/// Names in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct NamesFound {
+    pub(crate) names: Vec<String>,
+    /// There may be more up to the limit: the rows that were looked at were too many.
+    pub(crate) is_cut: bool,
 }
 
 /// Sequences, or positions where several branches are read: which, and how many at the most. There are none when the last

@@ -20,6 +20,7 @@ mod file;
 #[cfg(unix)]
 mod file_id;
 mod get;
+mod gone_ids;
 mod handle_id;
 mod identity;
 #[cfg(feature = "testkit")]
@@ -57,7 +58,7 @@ pub(crate) use backup::UnnamedBackup;
 #[cfg(feature = "testkit")]
 pub(crate) use beside::beside;
 pub(crate) use branch::Branch;
-pub(crate) use commit::{Commit, Outcome, Prepared, PreparedPart};
+pub(crate) use commit::{Commit, Outcome, Prepared, PreparedFork, PreparedPart, check_forks};
 pub use compaction::Compaction;
 pub use dead_space::DeadSpace;
 pub use durability::Durability;

@@ -1,4 +1,4 @@
-use super::{Catalogue, Event, Pattern, PayloadTest, Record, Timestamp, payload_test};
+use super::{Catalogue, Event, Pattern, PayloadTest, PayloadView, Record, Timestamp, payload_test};
 
 /// Which events a reader wants. An empty filter matches all events; every condition that is set has to hold.
 ///
@@ -172,7 +172,7 @@ impl Filter {
     /// Whether it matches this event.
     #[must_use]
     pub fn takes(&self, event: &Event) -> bool {
-        self.takes_kind(event.kind()) && self.takes_but_kind(event)
+        self.takes_kind(event.kind()) && self.takes_but_kind(&PayloadView::of(event))
     }
 
     /// Whether events of this type can match.
@@ -184,13 +184,30 @@ impl Filter {
     }
 
     /// Whether it matches this event, ignoring its type.
-    pub(crate) fn takes_but_kind(&self, event: &Record) -> bool {
-        self.takes_envelope(event) && self.takes_payload(event)
+    pub(crate) fn takes_but_kind(&self, event: &PayloadView<'_>) -> bool {
+        self.takes_envelope(event.record()) && self.takes_payload(event)
     }
 
     /// Whether it matches this event's payload.
-    pub(crate) fn takes_payload(&self, event: &Record) -> bool {
+    pub(crate) fn takes_payload(&self, event: &PayloadView<'_>) -> bool {
         payload_test::pass(&self.payload, event)
+    }
+
+    /// Whether payloads have to be read.
+    pub(crate) fn tests_payloads(&self) -> bool {
+        !self.payload.is_empty()
+    }
+
+    /// Whether it says when an event has to have occurred.
+    #[cfg(feature = "search")]
+    pub(crate) fn has_times(&self) -> bool {
+        self.since.is_some() || self.until.is_some()
+    }
+
+    /// Whether it can match an event that occurred at one of these times, or in between.
+    #[cfg(feature = "search")]
+    pub(crate) fn may_match_between(&self, first: Timestamp, last: Timestamp) -> bool {
+        self.since.is_none_or(|t| last >= t) && self.until.is_none_or(|t| first < t)
     }
 
     /// Whether it matches this event, ignoring its type and its payload, which upcasters may change.

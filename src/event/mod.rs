@@ -22,9 +22,11 @@ mod name_pattern;
 mod pattern;
 pub mod payload;
 mod payload_test;
+mod payload_view;
 mod phase;
 mod pointer;
 mod priority;
+mod raw_json;
 mod record;
 mod recorded;
 mod rfc6901;
@@ -48,12 +50,15 @@ pub(crate) use id_prefix::IdPrefix;
 pub use invalid::Invalid;
 pub use kind::check_kind;
 pub(crate) use message_role::{MessageRole, Speaker};
-pub(crate) use name::check_name;
+pub(crate) use name::{ANNOTATIONS, check_name};
 pub use name::{BranchName, MAIN, Place, Position, Sequence, SessionId};
 pub use name_pattern::NamePattern;
 pub use pattern::Pattern;
 pub use payload::Payload;
 pub(crate) use payload_test::PayloadTest;
+#[cfg(test)]
+pub(crate) use payload_view::PAYLOADS_READ;
+pub(crate) use payload_view::PayloadView;
 pub use phase::Phase;
 #[cfg(feature = "agents")]
 pub(crate) use pointer::Pointer;
@@ -67,6 +72,8 @@ pub(crate) use rfc6901::{pointer_item, pointer_part, pointer_parts};
 pub(crate) use role::ProgressReading;
 pub(crate) use role::{AlertKind, Condition, Entity, ProgressRole, Role, Status};
 pub use span::{parse_span, span_text};
+#[cfg(feature = "toml")]
+pub(crate) use spelling::nearest;
 pub(crate) use spelling::{distance, slips, snake};
 pub use time::Timestamp;
 pub use type_info::{TypeInfo, TypeSpec};

@@ -9,6 +9,9 @@ use crate::limits::MAX_NAME_BYTES;
 /// The first branch of every session.
 pub const MAIN: &str = "main";
 
+/// The branch of the labels of a session and the notes on it.
+pub(crate) const ANNOTATIONS: &str = "annotations";
+
 /// Checks that a text is a valid name of a session, branch, consumer or handler.
 pub(crate) fn check_name(field: &'static str, name: &str) -> Result<(), Invalid> {
     if name.is_empty() {

@@ -4,11 +4,14 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
-use serde_json::{Number, Value};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::Invalid;
+use super::payload_view::{PayloadView, found};
 use super::pointer::Pointer;
-use super::record::Record;
+use super::raw_json::{Level, is_same, is_within, order, text};
+use crate::limits::MAX_JSON_DEPTH;
 
 /// A question about the payload of an event: `/tool == "cargo"`. [`Filter::payload`](super::Filter::payload) takes it.
 ///
@@ -21,9 +24,10 @@ use super::record::Record;
 /// | `/ms < 500`, `<=`, `>`, `>=` | it is a number and compares so with a number, or a text with a text, character by character |
 /// | `/error ~ timeout` | it is a text that contains this one |
 ///
-/// The value is JSON; anything else is taken as text, so that simple words need no quotes. Numbers are compared as numbers:
-/// `1` is `1.0`. With `*`, one match of many is enough, and `!=` says that none is the same. A pointer that contains an operator is
-/// written as a JSON string. Only JSON payloads of up to 128 levels have anything in them.
+/// The value is JSON; anything else is taken as text, so that simple words need no quotes. Numbers are compared as numbers,
+/// exactly, however many digits they have: `1` is `1.0`, and less than `1e400`. One whose exponent does not fit into 64 bits is not
+/// compared: only `!=` matches it. Half of a surrogate pair, as in `"\ud800"`, is a character of its own. With `*`, one match of many is enough, and `!=` says that
+/// none is the same. A pointer that contains an operator is written as a JSON string. Only JSON payloads have anything in them.
 ///
 /// ```
 /// use retold::event::finding::PayloadTest;
@@ -46,13 +50,31 @@ pub struct PayloadTest {
 #[derive(Clone, PartialEq, Eq)]
 enum Holds {
     Exists,
-    Is(Value),
-    IsNot(Value),
-    Less(Value),
-    AtMost(Value),
-    More(Value),
-    AtLeast(Value),
-    Contains(String),
+    Is(Given),
+    IsNot(Given),
+    Less(Given),
+    AtMost(Given),
+    More(Given),
+    AtLeast(Given),
+    Contains(Given),
+}
+
+/// A value as it was given.
+#[derive(Clone)]
+struct Given(Box<RawValue>);
+
+impl PartialEq for Given {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.get() == other.0.get()
+    }
+}
+
+impl Eq for Given {}
+
+impl fmt::Display for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.get())
+    }
 }
 
 /// The operators, those that begin with another first.
@@ -87,17 +109,15 @@ impl PayloadTest {
             return bad(&format!("has no value after {operator}; an empty text is written \"\""));
         }
         let value = match value_of(value) {
-            Ok(value) => value,
+            Ok(value) => Given(value),
             Err(why) => return bad(&format!("has a value that begins as JSON and is none: {why}")),
         };
-        let has_order = matches!(value, Value::Number(_) | Value::String(_));
+        let has_order = value.0.get().starts_with(|c: char| matches!(c, '"' | '-' | '0'..='9'));
         let holds = match *operator {
             "==" => Holds::Is(value),
             "!=" => Holds::IsNot(value),
-            "~" => Holds::Contains(match value {
-                Value::String(text) => text,
-                other => other.to_string(),
-            }),
+            "~" if value.0.get().starts_with('"') => Holds::Contains(value),
+            "~" => Holds::Contains(Given(as_text(value.0.get()))),
             _ if !has_order => {
                 return bad(&format!("compares with {value}; {operator} takes a number or a text"));
             }
@@ -112,37 +132,41 @@ impl PayloadTest {
     /// Whether it matches a payload.
     #[must_use]
     pub fn matches(&self, payload: &Value) -> bool {
-        let found = self.at.find_all(payload);
-        let any = |test: &dyn Fn(&Value) -> bool| found.iter().any(|(_, value)| test(value));
-        let ordered =
-            |with: &Value, holds: fn(Ordering) -> bool| any(&|value| order(value, with).is_some_and(holds));
+        let Ok(payload) = serde_json::value::to_raw_value(payload) else { return false };
+        self.holds_of(&found(&payload, &Level::of(&payload), &self.at))
+    }
+
+    fn holds_of(&self, found: &[&RawValue]) -> bool {
+        let any = |test: &dyn Fn(&RawValue) -> bool| found.iter().any(|value| test(value));
+        let ordered = |with: &Given, holds: fn(Ordering) -> bool| {
+            any(&|value| order(value, &with.0).is_some_and(holds))
+        };
         match &self.holds {
             Holds::Exists => !found.is_empty(),
-            Holds::Is(with) => any(&|value| is_same(value, with)),
-            Holds::IsNot(with) => !any(&|value| is_same(value, with)),
+            Holds::Is(with) => any(&|value| is_same(value, &with.0)),
+            Holds::IsNot(with) => !any(&|value| is_same(value, &with.0)),
             Holds::Less(with) => ordered(with, Ordering::is_lt),
             Holds::AtMost(with) => ordered(with, Ordering::is_le),
             Holds::More(with) => ordered(with, Ordering::is_gt),
             Holds::AtLeast(with) => ordered(with, Ordering::is_ge),
-            Holds::Contains(text) => {
-                any(&|value| value.as_str().is_some_and(|value| value.contains(text.as_str())))
-            }
+            Holds::Contains(part) => any(&|value| contains(value, &part.0)),
         }
     }
 }
 
-/// Whether a record's payload passes all tests. It is read only if there is one.
-pub(super) fn pass(tests: &[PayloadTest], record: &Record) -> bool {
-    if tests.is_empty() {
-        return true;
+/// Whether a payload passes all tests. It is read only if there is one. What is not JSON has nothing in it, so that
+/// nothing is the same as anything.
+pub(super) fn pass(tests: &[PayloadTest], payload: &PayloadView<'_>) -> bool {
+    tests.iter().all(|test| test.holds_of(&payload.find(&test.at)))
+}
+
+/// Whether a text contains another.
+fn contains(value: &RawValue, part: &RawValue) -> bool {
+    let (Some(value), Some(part)) = (text(value), text(part)) else { return false };
+    match (std::str::from_utf8(&value.0), std::str::from_utf8(&part.0)) {
+        (Ok(value), Ok(part)) => value.contains(part),
+        _ => part.0.is_empty() || value.0.windows(part.0.len()).any(|window| *window == *part.0),
     }
-    let payload: Option<Value> =
-        if record.is_json() { serde_json::from_slice(record.payload()).ok() } else { None };
-    tests.iter().all(|test| match &payload {
-        Some(payload) => test.matches(payload),
-        // There is nothing in it, so that nothing is the same as anything.
-        None => matches!(test.holds, Holds::IsNot(_)),
-    })
 }
 
 /// The pointer at the beginning, and what follows it.
@@ -175,42 +199,18 @@ fn pointer_of(text: &str) -> Result<(String, &str), &'static str> {
 }
 
 /// JSON, or a text without quotes.
-fn value_of(text: &str) -> Result<Value, serde_json::Error> {
-    match serde_json::from_str(text) {
-        Err(e) if text.starts_with(['"', '{', '[']) => Err(e),
-        Err(_) => Ok(Value::String(text.to_owned())),
-        value => value,
+fn value_of(text: &str) -> Result<Box<RawValue>, String> {
+    match serde_json::from_str::<Box<RawValue>>(text) {
+        Ok(value) if is_within(&value, MAX_JSON_DEPTH) => Ok(value),
+        Ok(_) => Err(format!("it is nested more than {MAX_JSON_DEPTH} levels deep")),
+        Err(e) if text.starts_with(['"', '{', '[']) => Err(e.to_string()),
+        Err(_) => Ok(as_text(text)),
     }
 }
 
-/// Equal as JSON values are, with numbers by what they are worth.
-fn is_same(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => number_order(a, b) == Some(Ordering::Equal),
-        (Value::Array(a), Value::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(a, b))
-        }
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| is_same(a, b)))
-        }
-        (a, b) => a == b,
-    }
-}
-
-fn order(a: &Value, b: &Value) -> Option<Ordering> {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => number_order(a, b),
-        (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
-        _ => None,
-    }
-}
-
-/// Whole numbers are compared exactly; one that is not goes as a floating-point number.
-fn number_order(a: &Number, b: &Number) -> Option<Ordering> {
-    match (a.as_i128(), b.as_i128()) {
-        (Some(a), Some(b)) => Some(a.cmp(&b)),
-        _ => a.as_f64()?.partial_cmp(&b.as_f64()?),
-    }
+/// A text as JSON.
+fn as_text(text: &str) -> Box<RawValue> {
+    serde_json::value::to_raw_value(text).unwrap_or_default()
 }
 
 impl FromStr for PayloadTest {
@@ -237,7 +237,7 @@ impl fmt::Display for PayloadTest {
             Holds::AtMost(value) => write!(f, " <= {value}"),
             Holds::More(value) => write!(f, " > {value}"),
             Holds::AtLeast(value) => write!(f, " >= {value}"),
-            Holds::Contains(text) => write!(f, " ~ {}", Value::from(text.as_str())),
+            Holds::Contains(part) => write!(f, " ~ {part}"),
         }
     }
 }
@@ -251,6 +251,7 @@ impl fmt::Debug for PayloadTest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{NewEvent, PAYLOADS_READ};
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -317,6 +318,66 @@ mod tests {
         let payload = json!({"n": 9_007_199_254_740_993_u64, "m": u64::MAX, "i": i64::MIN});
         assert!(holds("/n > 9007199254740992", &payload) && !holds("/n == 9007199254740992", &payload));
         assert!(holds("/m == 18446744073709551615", &payload) && holds("/i < 0", &payload));
+    }
+
+    fn holds_in(test: &str, payload: &str) -> bool {
+        let new = NewEvent::new("a.b").json_text(payload.to_owned());
+        let record = crate::codec::encode_record(&new, 1 << 20).unwrap();
+        pass(&[PayloadTest::new(test).unwrap()], &PayloadView::of(&record))
+    }
+
+    #[test]
+    fn what_has_no_value_in_rust_is_compared_as_it_is_written() {
+        let payload = r#"{"half":"a\ud800b","big":1e400,"small":-1e-400,"wide":1e99999999999999999999,"\udfff":1,"tool":"cargo"}"#;
+        for test in [
+            "/tool == cargo",
+            "/half ~ a",
+            "/half ~ b",
+            r#"/half == "\u0061\uD800b""#,
+            r#"/half ~ "\ud800""#,
+            "/half > a",
+            "/half != ab",
+            "/big > 1e399",
+            "/big == 10e399",
+            "/big < 1e401",
+            "/small < 0",
+            "/small > -1",
+            "/wide",
+            "/wide != 1",
+            "/* == cargo",
+        ] {
+            assert!(holds_in(test, payload), "{test}");
+        }
+        for test in
+            ["/half == ab", "/half ~ \"\u{fffd}\"", "/big == 1e401", "/wide == 1", "/wide > 1", "/wide < 1"]
+        {
+            assert!(!holds_in(test, payload), "{test}");
+        }
+        let deep = format!("{{\"a\":{}1{},\"b\":2}}", "[".repeat(5_000), "]".repeat(5_000));
+        assert!(holds_in("/b == 2", &deep) && holds_in("/a/0/0", &deep) && !holds_in("/a == [1]", &deep));
+        let test = format!("/a == {}1{}", "[".repeat(5_000), "]".repeat(5_000));
+        assert!(PayloadTest::new(&test).unwrap_err().reason.contains("levels deep"));
+    }
+
+    #[test]
+    fn what_is_not_json_has_nothing_in_it() {
+        let new = NewEvent::new("a.b").bytes("text/plain", "{\"a\":1}");
+        let record = crate::codec::encode_record(&new, 100).unwrap();
+        for (test, due) in [("/a", false), ("/a == 1", false), ("/a != 1", true), ("\"\"", false)] {
+            assert_eq!(pass(&[PayloadTest::new(test).unwrap()], &PayloadView::of(&record)), due, "{test}");
+        }
+    }
+
+    #[test]
+    fn several_tests_read_a_payload_once() {
+        let record =
+            crate::codec::encode_record(&NewEvent::new("a.b").json_text("{\"a\":1,\"b\":2}"), 100).unwrap();
+        let tests = ["/a == 1", "/b > 1", "/c != 1"].map(|test| PayloadTest::new(test).unwrap());
+        let (view, before) = (PayloadView::of(&record), PAYLOADS_READ.get());
+        assert!(pass(&[], &view));
+        assert_eq!(PAYLOADS_READ.get(), before);
+        assert!(pass(&tests, &view) && pass(&tests, &view));
+        assert_eq!(PAYLOADS_READ.get(), before + 1);
     }
 
     #[test]
@@ -422,6 +483,7 @@ mod tests {
                 }
             };
             prop_assert_eq!(test.matches(&payload), due, "{}", test);
+            prop_assert_eq!(holds_in(&text, &payload.to_string()), due, "{}", test);
             prop_assert_eq!(PayloadTest::new(&test.to_string()).unwrap(), test);
         }
     }

@@ -96,7 +96,6 @@ impl Pointer {
     }
 
     /// Its parts, in order; `None` is `*`.
-    #[cfg(feature = "agents")]
     pub(crate) fn parts(&self) -> impl Iterator<Item = Option<&str>> {
         self.steps.iter().map(|step| match step {
             PathStep::To(to) => Some(&**to),

@@ -7,12 +7,17 @@ use crate::bus::forget_deleted_timers;
 use crate::engine::Purged;
 use crate::error::{Error, Result};
 use crate::event::SessionId;
+use crate::files;
 use crate::limits::{DEFAULT_PAGE, PURGE_BRANCHES};
 use crate::project::forget_states;
 use crate::store::{Branch, Reader, Store, forget_deleted_current};
 
 pub(super) fn purge(store: &Store) -> Result<Purged> {
-    let purged = store.inner().admin()?.purge(&mut |_, _| ControlFlow::Continue(()));
+    let admin = store.inner().admin()?;
+    // A search that looks for what is gone meanwhile takes the first mark, and one that is killed leaves it.
+    mark_purged(store);
+    let purged = admin.purge(&mut |_, _| ControlFlow::Continue(()));
+    mark_purged(store);
     if purged.as_ref().is_err_and(|e| !e.is_damage()) {
         return purged;
     }
@@ -35,6 +40,15 @@ pub(super) fn purge(store: &Store) -> Result<Purged> {
     }
     let purged = purged?;
     damage.map_or(Ok(purged), Err)
+}
+
+/// Has the words of what is purged removed from the search index, by the next search.
+fn mark_purged(store: &Store) {
+    if let Some(path) = store.inner().path()
+        && let Err(error) = files::mark_purged(path)
+    {
+        tracing::warn!(%error, "words of purged events may stay in the search index; delete its folder");
+    }
 }
 
 /// Numbers of branches that somebody has: each that is not deleted, with those that it inherits from.

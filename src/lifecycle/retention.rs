@@ -7,12 +7,16 @@ use std::time::Duration;
 use super::{BranchLifecycle, ending};
 use crate::engine::End;
 use crate::error::{Error, Result};
-use crate::event::{Invalid, NamePattern, Place, Sequence, SessionId, Timestamp};
+use crate::event::payload::Payload;
+use crate::event::payload::session::{SessionLabelled, SessionNoted, SessionUnlabelled};
+use crate::event::{
+    ANNOTATIONS, BranchName, Catalogue, Invalid, NamePattern, Place, Sequence, SessionId, Timestamp,
+};
 use crate::limits::{DEFAULT_PAGE, MAX_LISTING};
 use crate::store::{Branch, BranchChange, Change, Commit, Range, Reader, SessionInfo, Store};
 
-/// How long sessions are kept, and how much of them. A session is as old as its latest event; one that has none is as old as
-/// itself. Every limit that is set holds. A session on which somebody holds a [lease](crate::store::leases::Leases) is not deleted, only
+/// How long sessions are kept, and how much of them. A session is as old as its latest event, where labels and notes that were
+/// added to it do not count; one that has none is as old as itself. Every limit that is set holds. A session on which somebody holds a [lease](crate::store::leases::Leases) is not deleted, only
 /// truncated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RetentionPolicy {
@@ -60,7 +64,7 @@ impl RetentionPolicy {
     }
 
     /// Each branch of a session that stays keeps its latest events, this many, inherited ones counted; the others are
-    /// [truncated](BranchLifecycle::truncate).
+    /// [truncated](BranchLifecycle::truncate). The branch `annotations` keeps all, if it is that of labels and notes.
     #[must_use]
     pub fn max_events(mut self, events: u64) -> Self {
         self.max_events = Some(events);
@@ -228,8 +232,9 @@ impl BranchLifecycle {
 
     /// Deletes a session, unless somebody has gone on with it.
     fn retire(&self, planned: &RetiredSession) -> Result<bool> {
-        let found = self.store.reader()?.ends_of(&planned.session)?;
-        let is_same = found.len() as u64 == planned.branches && newest(&found) == planned.last;
+        let reader = self.store.reader()?;
+        let found = reader.ends_of(&planned.session)?;
+        let is_same = found.len() as u64 == planned.branches && newest(&reader, &found)? == planned.last;
         if found.is_empty() || !is_same || held(&self.store, &planned.session)? {
             return Ok(false);
         }
@@ -243,11 +248,34 @@ impl BranchLifecycle {
     }
 }
 
+/// The events of the branch of labels and notes.
+const ANNOTATING: [&str; 3] = [SessionLabelled::NAME, SessionUnlabelled::NAME, SessionNoted::NAME];
+
+/// Whether it is the branch of labels and notes, which inherits nothing and begins with one of them. A branch of that name whose
+/// events cannot be read is one like any other: what may be activity counts as such.
+fn annotates(reader: &Reader, branch: &Branch, end: End) -> Result<bool> {
+    if branch.place.branch.as_str() != ANNOTATIONS || branch.fork != 0 {
+        return Ok(false);
+    }
+    match reader.page(branch, Range { from: end.first, to: end.head, limit: 1, reverse: false }) {
+        Ok(page) => Ok(page.first().is_none_or(|first| {
+            Catalogue::builtin().find(first.kind()).is_some_and(|known| ANNOTATING.contains(&known.name()))
+        })),
+        Err(e) if e.is_damage() || e.is_of_what_is_gone() || matches!(e, Error::NotFound { .. }) => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
 /// When the latest event of these branches was recorded, or the first of them was made.
-fn newest(found: &[(Arc<Branch>, End)]) -> Timestamp {
-    let last = found.iter().filter_map(|(_, end)| end.recorded).max();
+fn newest(reader: &Reader, found: &[(Arc<Branch>, End)]) -> Result<Timestamp> {
+    let mut last: Option<i64> = None;
+    for (branch, end) in found {
+        if !annotates(reader, branch, *end)? {
+            last = last.max(end.recorded);
+        }
+    }
     let made = || found.iter().map(|(branch, _)| branch.created).min().unwrap_or_default();
-    Timestamp::from_micros(last.unwrap_or_else(made))
+    Ok(Timestamp::from_micros(last.unwrap_or_else(made)))
 }
 
 fn held(store: &Store, session: &SessionId) -> Result<bool> {
@@ -303,8 +331,16 @@ fn concerned(reader: &Reader, policy: &RetentionPolicy) -> Result<Vec<(Timestamp
         let page = reader.sessions(after.as_ref(), MAX_LISTING)?;
         let Some(last) = page.last() else { return Ok(found) };
         after = Some(last.session.clone());
-        let concerned = page.into_iter().filter(|info| policy.concerns(&info.session));
-        found.extend(concerned.map(|info| (info.last.unwrap_or(info.created), info)));
+        for info in page.into_iter().filter(|info| policy.concerns(&info.session)) {
+            let notes = Place::new(info.session.clone(), BranchName::new(ANNOTATIONS)?);
+            let last = match reader.last_named(&notes)? {
+                Some(branch) if branch.deleted().is_none() => {
+                    newest(reader, &reader.ends_of(&info.session)?)?
+                }
+                _ => info.last.unwrap_or(info.created),
+            };
+            found.push((last, info));
+        }
     }
 }
 
@@ -336,7 +372,7 @@ fn truncated(reader: &Reader, kept: &HashSet<SessionId>, most: u64) -> Result<Ve
         for (branch, end) in &page {
             let first = (end.head + 1).saturating_sub(most).max(1);
             let session = &branch.place.session;
-            if first > end.first && kept.contains(session) {
+            if first > end.first && kept.contains(session) && !annotates(reader, branch, *end)? {
                 let (place, events) = ((*branch.place).clone(), first - end.first);
                 found.push((RetiredEvents { place, first: Sequence::new(first), events }, branch.number));
             }

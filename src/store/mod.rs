@@ -39,6 +39,8 @@ pub(crate) use verbs::current::current_record;
 pub(crate) use verbs::current::forget_deleted_current;
 pub use verbs::diff::{Diff, Pair, Pairs};
 pub use verbs::events::Events;
+#[cfg(feature = "agents")]
+pub(crate) use verbs::promote::promoted_id;
 pub use verbs::query::{Page, Query};
 #[cfg(feature = "schema")]
 pub use verbs::schemas::Schemas;
@@ -47,6 +49,11 @@ pub use verbs::schemas::Schemas;
 pub mod leases {
     pub use super::append::lease::{FencingToken, Lease};
     pub use super::verbs::leases::Leases;
+}
+
+/// Some names of sessions and branches, found at a bounded cost.
+pub mod names {
+    pub use super::verbs::names::{SomeNames, branches, sessions};
 }
 
 /// What a survey of old events says of each shape that it has found.

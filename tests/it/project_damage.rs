@@ -1,9 +1,12 @@
 //! An event that can no longer be read stops the states that need it, and no others.
 
 use std::path::Path;
+use std::time::Duration;
 
+use retold::agents::projections::{Board, Resource};
 use retold::project::Scope;
-use retold::{Error, Projected, Store};
+use retold::{Catalogue, Error, NewEvent, Projected, Query, Store};
+use serde_json::json;
 
 use crate::damaged_chunk::{damage, written};
 use crate::projections::{Steps, Trail};
@@ -91,4 +94,29 @@ fn what_is_followed_goes_past_an_unreadable_event() {
     assert!(matches!(keys.catch_up(), Err(Error::Storage { .. })));
     assert!(matches!(keys.state_of("key-0"), Err(Error::Corrupt { .. })));
     branches.catch_up().unwrap();
+}
+
+#[test]
+fn what_a_session_has_used_is_known_from_snapshots_where_an_event_is_unreadable() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.redb");
+    let settings = Store::builder().sync(false).flush_when_idle(Duration::from_secs(3_600));
+    let store = settings.flush_after(usize::MAX, usize::MAX).open(&path).unwrap();
+    let call = || NewEvent::new("coder.api_call").data(json!({"provider": "acme", "input_tokens": 1}));
+    for _ in 0..5 {
+        store.append("s", (0..200).map(|_| call()).collect::<Vec<_>>()).unwrap();
+        store.maintenance().flush().unwrap();
+    }
+    store.fork("s", "b").unwrap();
+    store.append("s/b", call()).unwrap();
+    store.project(Resource::new(Catalogue::builtin())).unwrap().catch_up().unwrap();
+    store.close().unwrap();
+    damage(&path, 1);
+
+    let store = open(&path);
+    assert!(store.events(Query::branch("s").unwrap()).unwrap().any(|event| event.is_err()));
+    let resource = store.project(Resource::new(Catalogue::builtin())).unwrap();
+    assert_eq!(resource.read("s").unwrap().folded, 0);
+    let board = Board::new(&store, Catalogue::builtin()).unwrap();
+    assert_eq!(board.spent(&"s".try_into().unwrap()).unwrap().tokens(), 1_001.0);
 }

@@ -164,3 +164,42 @@ proptest! {
         prop_assert!(store.maintenance().verify().unwrap().is_clean());
     }
 }
+
+#[test]
+fn labels_and_notes_make_no_session_younger_and_are_not_truncated() {
+    use retold::agents::projections::Annotations;
+    use retold::event::payload::Payload;
+    use retold::event::payload::session::SessionLabelled;
+    let store = Store::in_memory().unwrap();
+    for session in ["older", "newer"] {
+        store.append(session, NewEvent::new("run.started")).unwrap();
+        store.append(session, NewEvent::new("run.completed")).unwrap();
+    }
+    let label = |key: &str| SessionLabelled::new(key, "x").unwrap().event().unwrap();
+    for session in ["newer", "older"] {
+        Annotations::write(&store, &session.try_into().unwrap(), vec![label("a"), label("b")]).unwrap();
+    }
+    let retired = store.lifecycle().retain(&RetentionPolicy::new().max_sessions(1).max_events(1)).unwrap();
+    let gone: Vec<&str> = retired.sessions.iter().map(|retired| retired.session.as_str()).collect();
+    assert_eq!(gone, ["older"]);
+    let truncated: Vec<String> = retired.branches.iter().map(|branch| branch.place.to_string()).collect();
+    assert_eq!(truncated, ["newer/main"]);
+    assert_eq!(Annotations::of(&store, &"newer".try_into().unwrap()).unwrap().labels.len(), 2);
+}
+
+#[test]
+fn a_branch_that_is_only_named_like_that_of_labels_is_one_like_any_other() {
+    let store = Store::in_memory().unwrap();
+    store.append("older", events(1)).unwrap();
+    store.append("newer", events(1)).unwrap();
+    store.fork("older@0", "annotations").unwrap();
+    // No two sessions were used last in the same microsecond.
+    let last = store.sessions(None, 10).unwrap().into_iter().filter_map(|s| s.last).max();
+    while last >= Some(retold::event::Timestamp::now()) {}
+    store.append("older/annotations", events(3)).unwrap();
+    let retired = store.lifecycle().retain(&RetentionPolicy::new().max_sessions(1).max_events(2)).unwrap();
+    let gone: Vec<&str> = retired.sessions.iter().map(|retired| retired.session.as_str()).collect();
+    assert_eq!(gone, ["newer"]);
+    let truncated: Vec<String> = retired.branches.iter().map(|branch| branch.place.to_string()).collect();
+    assert_eq!(truncated, ["older/annotations"]);
+}

@@ -4,7 +4,9 @@
 //! - The session is the record's `session_id`. What a sub-agent says (`parent_tool_use_id`) goes to the session
 //!   `<session_id>.agent-<first characters of the call>`, with all of them where another call begins alike, and its first
 //!   record is caused by that call.
-//! - Records have a `uuid` in newer releases only. Others are identified by their text, the equal ones by their order.
+//! - Records have a `uuid` in newer releases only. Others are identified by their text, and by the message or call that they
+//!   are about or that came last before them, since many are alike: a `message_stop` of one run is that of any other. Before
+//!   the first message the file's name stands for it. Equal ones after the same message are told apart by their order.
 //! - Most records have no time.
 
 use std::borrow::Cow;
@@ -89,6 +91,8 @@ pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {
         runs: BTreeMap::new(),
         calls: HashMap::new(),
         agents: HashMap::new(),
+        file: names::stem(input.file),
+        anchors: HashMap::new(),
         unnamed: ids::Occurrences::default(),
     };
     for ref piece in input.pieces() {
@@ -113,6 +117,9 @@ struct Stream<'a> {
     calls: HashMap<String, EventId>,
     /// The call of each sub-agent, by the short form of its id.
     agents: HashMap<String, String>,
+    file: &'a str,
+    /// What of each session was named last by an id of its own.
+    anchors: HashMap<SessionId, String>,
     unnamed: ids::Occurrences,
 }
 
@@ -124,6 +131,8 @@ struct Said<'a> {
     /// The call that it makes or answers, or the message that it is a part of.
     of: Option<Cow<'a, str>>,
     calls: Vec<Cow<'a, str>>,
+    /// The message or the call that only this record and its neighbours are about.
+    about: Option<Cow<'a, str>>,
     answers: Option<Cow<'a, str>>,
     tool: Option<Cow<'a, str>>,
 }
@@ -142,10 +151,20 @@ impl Stream<'_> {
         let said = read(f);
         let mut event = NewEvent::new(names::kind(&KINDS, "claude_stream", &said.name));
         let uuid = f.word("uuid");
+        if let Some(anchor) = uuid.as_ref().or(said.about.as_ref()) {
+            self.anchors.insert(session.clone(), anchor.clone().into_owned());
+        }
         let own = session.as_str().as_bytes();
-        event.id = match &uuid {
-            Some(uuid) => ids::derived(ids::CLAUDE_STREAM, &[own, uuid.as_bytes()]),
-            None => self.unnamed.next(ids::derived(ids::CLAUDE_STREAM, &[own, b"", text.as_bytes()])),
+        event.id = match (&uuid, self.anchors.get(&session)) {
+            (Some(uuid), _) => ids::derived(ids::CLAUDE_STREAM, &[own, uuid.as_bytes()]),
+            (None, anchor) => {
+                let (what, anchor) = match anchor {
+                    Some(anchor) => (&b""[..], anchor.as_str()),
+                    None => (&b"file"[..], self.file),
+                };
+                let parts = [own, what, anchor.as_bytes(), text.as_bytes()];
+                self.unnamed.next(ids::derived(ids::CLAUDE_STREAM, &parts))
+            }
         };
         event.source = "claude-code".into();
         event.actor = said.actor.into();
@@ -205,11 +224,10 @@ fn read<'a>(f: &Fields<'a>) -> Said<'a> {
             Said { name: sub.to_owned(), ..Said::default() }
         }
         ("system", Some(sub)) => Said { name: format!("system.{sub}"), ..Said::default() },
-        ("stream_event", _) => Said {
-            name: what.into_owned(),
-            of: f.object("event").object("message").word("id"),
-            ..Said::default()
-        },
+        ("stream_event", _) => {
+            let id = f.object("event").object("message").word("id");
+            Said { name: what.into_owned(), of: id.clone(), about: id, ..Said::default() }
+        }
         _ => Said { name: what.into_owned(), ..Said::default() },
     }
 }
@@ -229,6 +247,7 @@ fn assistant<'a>(f: &Fields<'a>, message: &Fields<'a>) -> Said<'a> {
         }
     }
     said.of = said.calls.first().cloned().or_else(|| message.word("id"));
+    said.about = message.word("id").or_else(|| said.calls.first().cloned());
     said.name = match () {
         () if f.has("error") => "assistant.error",
         () if !said.calls.is_empty() => "assistant.call",
@@ -251,6 +270,7 @@ fn user<'a>(f: &Fields<'a>, message: &Fields<'a>) -> Said<'a> {
         }
     }
     said.of.clone_from(&said.answers);
+    said.about.clone_from(&said.answers);
     said.name = match () {
         () if failed => "user.result_error",
         () if said.answers.is_some() => "user.result",
@@ -269,8 +289,9 @@ fn blocks<'a>(message: &Fields<'a>) -> Vec<Fields<'a>> {
 
 #[cfg(test)]
 mod tests {
-    use crate::agents::interop::Format;
     use crate::agents::interop::testing::{drawn, events, plan_of, restored};
+    use crate::agents::interop::{ExportScope, Format, export_sources, load};
+    use crate::store::Store;
 
     fn line(what: &str, rest: &str) -> String {
         format!("{{\"type\":\"{what}\",\"session_id\":\"r-1\",{rest}}}\n")
@@ -344,6 +365,58 @@ mod tests {
         let same = line("system", "\"subtype\":\"status\",\"uuid\":\"u\"");
         let plan = plan_of("out.jsonl", run() + &same.repeat(2));
         assert_eq!((plan.events(), plan.duplicates), (10, 1));
+    }
+
+    /// A run of a release whose records have no ids, with much in it that any other run has too.
+    fn unnamed_run(message: &str) -> String {
+        let delta =
+            |event: &str| line("stream_event", &format!("\"event\":{event},\"parent_tool_use_id\":null"));
+        [
+            line("system", "\"subtype\":\"init\",\"model\":\"m\",\"tools\":[]"),
+            delta(&format!("{{\"type\":\"message_start\",\"message\":{{\"id\":\"{message}\"}}}}")),
+            delta("{\"type\":\"content_block_delta\",\"delta\":{\"text\":\"a\"}}").repeat(2),
+            delta("{\"type\":\"message_stop\"}"),
+            line("assistant", &format!("\"message\":{{\"id\":\"{message}\",\"content\":\"aa\"}}")),
+            line("result", "\"subtype\":\"success\",\"is_error\":false,\"num_turns\":1"),
+        ]
+        .concat()
+    }
+
+    #[test]
+    fn ids_are_the_same_in_every_release() {
+        let file = [
+            line("system", "\"subtype\":\"init\",\"tools\":[]"),
+            line("assistant", "\"message\":{\"id\":\"m\",\"content\":\"hi\"}"),
+            line("system", "\"subtype\":\"status\",\"uuid\":\"u\""),
+        ];
+        let plan = plan_of("out.jsonl", file.concat());
+        let ids: Vec<String> = events(&plan).map(|(_, e)| e.id.to_string()).collect();
+        assert_eq!(
+            ids,
+            [
+                "a5d1faba-bb22-5376-bf31-3336550d57af",
+                "ed2659fa-e002-5df0-972a-967a3ed95484",
+                "b4a6a98f-06f3-581d-9590-dbbc74bc529a",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_two_runs_of_a_session_have_alike_is_there_twice() {
+        let (first, second) = (unnamed_run("m1"), unnamed_run("m2"));
+        let store = Store::in_memory().unwrap();
+        let import = |name: &str, file: &str| load(&store, plan_of(name, file), &mut |_| {}).unwrap().new;
+        let grown = first.lines().take(4).map(|line| format!("{line}\n")).collect::<String>();
+        assert_eq!((import("a/1.jsonl", &grown), import("a/1.jsonl", &first)), (4, 3));
+        // Another file goes on with the session.
+        assert_eq!(import("a/2.jsonl", &second), 7);
+        for (name, file) in [("a/1.jsonl", &first), ("b/1.jsonl", &first), ("2.jsonl", &second)] {
+            assert_eq!(import(name, file), 0, "{name}");
+        }
+        // Both in one file are those of the two, but for what comes before any message.
+        assert_eq!(import("a/1.jsonl", &(first.clone() + &second)), 1);
+        let (files, _) = export_sources(&store, &ExportScope::All, &mut |_| {}).unwrap();
+        assert!(files.iter().any(|file| file.bytes == second.as_bytes()));
     }
 
     #[test]

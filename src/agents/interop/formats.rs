@@ -16,22 +16,22 @@ use super::own::Forked;
 use super::plan::Plan;
 use super::sketch::Sketch;
 use super::{
-    ag_ui, aios, claude_code, claude_stream, cloudevents, codex, copilot_cli, gemini_cli, names, ndjson,
-    openhands, own, pi, pieces, temporal, unknown,
+    ag_ui, aios, claude_code, claude_stream, cloudevents, codex, copilot_cli, gemini_cli, lookalike, names,
+    ndjson, openhands, own, pi, pieces, temporal, unknown,
 };
 
 /// Records that are inspected to detect a format: an unknown first line must not hide the rest.
 const LOOK_AT: usize = 20;
 
 impl Format {
-    /// Detects the format from a file's first records. The name is not used; it is there for formats that only differ
-    /// in it.
+    /// Detects the format from a file's first records. The name is looked at for programs that write as others do, whose
+    /// files only differ in the folder where they are: of those this is `None`.
     #[must_use]
-    pub fn detect(_name: &str, bytes: &[u8]) -> Option<Self> {
-        Self::detect_in(&Content::memory(bytes::Bytes::copy_from_slice(bytes)))
+    pub fn detect(name: &str, bytes: &[u8]) -> Option<Self> {
+        detected(name, &Content::memory(bytes::Bytes::copy_from_slice(bytes))).ok()
     }
 
-    pub(crate) fn detect_in(content: &Content) -> Option<Self> {
+    fn detect_in(content: &Content) -> Option<Self> {
         let format = first_in(content, |f| Self::of_record(f).is_some(), true, Self::of_record)?;
         let Reader { is_telling, wrapped, .. } = reader(format);
         // Where a format has no objects around its records, what is in one is a copy.
@@ -42,6 +42,25 @@ impl Format {
     fn of_record(f: &Fields<'_>) -> Option<Self> {
         DETECTED.into_iter().find(|format| (reader(*format).is_telling)(f))
     }
+}
+
+/// The format of a file.
+///
+/// # Errors
+/// What the file is instead.
+fn detected(name: &str, content: &Content) -> Result<Format, Invalid> {
+    let file = names::file_name(name);
+    let found = Format::detect_in(content);
+    // Most formats are nobody else's, and their files are not read again.
+    let told = || match lookalike::has_relatives(found) {
+        true => first_in(content, |f| lookalike::told_by(f).is_some(), false, lookalike::told_by),
+        false => None,
+    };
+    let by_path = lookalike::told_by_path(name).filter(|_| found.is_some());
+    if let Some(program) = by_path.or_else(told).filter(|program| program.looks_like(found)) {
+        return Err(program.refusal(file, found));
+    }
+    found.ok_or_else(|| unknown::refusal(file, &content.bytes(0..IMPORT_WINDOW_BYTES)))
 }
 
 /// The first answer that one of the first records of a file gives.
@@ -130,8 +149,9 @@ pub fn parse(name: &str, bytes: &Bytes, options: &Options) -> Result<Plan, Inval
 
 /// [`parse`] for a file that need not be in memory. Read errors are reported by [`Content::fault`].
 pub(super) fn sketch_of(name: &str, content: &Content, options: &Options) -> Result<Sketch, Invalid> {
-    let Some(format) = options.format.or_else(|| Format::detect_in(content)) else {
-        return Err(unknown::refusal(names::file_name(name), &content.bytes(0..IMPORT_WINDOW_BYTES)));
+    let format = match options.format {
+        Some(format) => format,
+        None => detected(name, content)?,
     };
     let reader = reader(format);
     // Where any object can be a record, those in a damaged record cannot be told from records.

@@ -12,6 +12,7 @@ use bytes::Bytes;
 
 use crate::error::{Error, Result};
 use crate::event::{Address, BranchName, Event, EventId, MAIN, NewEvent, Place, Sequence};
+use crate::limits::MAX_FORK_DEPTH;
 use crate::store::{Query, Store};
 
 use super::entries::{Entry, Item};
@@ -28,6 +29,30 @@ pub(super) enum Fate {
     Recorded,
     /// It is appended under this id.
     New(EventId),
+}
+
+/// Where a line of history begins that has no branch yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Beginning {
+    /// It is a branch of its own.
+    Own,
+    /// After this event of a stored branch.
+    After(Address),
+    /// On the branch of this line, after this event of the plan, or after nothing.
+    Fork(Place, Option<EventId>),
+    /// Only the store knows, when everything before it is there.
+    Unknown,
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Commits that imports of this thread have made, other than the note at the end.
+    pub(super) static COMMITS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+pub(super) fn count_commit() {
+    #[cfg(test)]
+    COMMITS.set(COMMITS.get() + 1);
 }
 
 /// The lines of history of one plan.
@@ -160,7 +185,7 @@ impl<'a> Homes<'a> {
         Ok(())
     }
 
-    fn named(&self, id: EventId) -> EventId {
+    pub(super) fn named(&self, id: EventId) -> EventId {
         self.moved.get(&id).copied().unwrap_or(id)
     }
 
@@ -189,8 +214,35 @@ impl<'a> Homes<'a> {
             .or_else(|| self.stored.get(line).map(Address::place).filter(|b| self.owns(line, b)))
     }
 
-    fn owns(&self, line: &Place, branch: &Place) -> bool {
+    pub(super) fn owns(&self, line: &Place, branch: &Place) -> bool {
         self.owners.get(branch).is_none_or(|owner| owner == line)
+    }
+
+    /// Where a line begins, as far as the file and what it already has in the store say.
+    pub(super) fn beginning(&self, line: &Place) -> Beginning {
+        if self.is_part {
+            return Beginning::Unknown;
+        }
+        match (self.stored.get(line), self.forks.get(line)) {
+            (Some(last), _) => Beginning::After(last.clone()),
+            (None, Some((_, Some(at)))) if self.elsewhere.contains(at) => Beginning::Unknown,
+            (None, Some((parent, at))) => Beginning::Fork(parent.clone(), *at),
+            (None, None) if self.owns(line, line) => Beginning::Own,
+            (None, None) => Beginning::After(Address::from(line.clone()).at(0)),
+        }
+    }
+
+    /// The names that the branch of a line may have, the best first.
+    pub(super) fn candidates<'s>(&'s self, line: &'s Place) -> impl Iterator<Item = Place> + 's {
+        let own = Some(&line.branch).filter(|name| name.as_str() != MAIN);
+        let names = own.into_iter().chain(self.names.get(line).into_iter().flatten());
+        let places = names.map(move |name| Place::new(line.session.clone(), name.clone()));
+        places.filter(move |place| self.owns(line, place))
+    }
+
+    /// Notes the branches that lines have got.
+    pub(super) fn settle(&mut self, branches: impl IntoIterator<Item = (Place, Place)>) {
+        self.homes.extend(branches);
     }
 
     /// Makes sure that a line has a branch to append to. What it forks from must be in the store.
@@ -199,13 +251,16 @@ impl<'a> Homes<'a> {
             return Ok(branch.clone());
         }
         let branch = match (self.stored.get(line), self.forks.get(line)) {
-            (Some(last), _) => self.fork(line, last.clone())?,
+            (Some(last), _) => {
+                let last = last.clone();
+                self.fork_or_begin(line, last)?
+            }
             (None, Some((parent, Some(at)))) => match self.at(parent, *at) {
                 // What another file ended with goes on.
                 Ok(address) if self.elsewhere.contains(at) && self.is_end(&address)? => {
                     address.place().clone()
                 }
-                Ok(at) => self.fork(line, at)?,
+                Ok(at) => self.fork_or_begin(line, at)?,
                 Err(Error::NotFound { .. }) if self.is_part => self.latest(line)?,
                 Err(Error::NotFound { .. }) => {
                     let what = "begins with its own events: the event after which it leaves";
@@ -235,13 +290,19 @@ impl<'a> Homes<'a> {
         let id = self.named(event);
         let address = self.store.get_raw(id)?.address();
         let Some(sequence) = address.sequence() else { return Ok(address) };
-        let parent = Address::from(self.of(parent).unwrap_or(parent).clone());
-        let query = Query::branch(&parent)?.raw().from(sequence).to(sequence);
+        let parent = self.of(parent).unwrap_or(parent);
+        Ok(match self.has(parent, sequence, id)? {
+            true => Address::from(parent.clone()).at(sequence),
+            false => address,
+        })
+    }
+
+    /// Whether a branch in the store has this event, of its own or inherited.
+    pub(super) fn has(&self, branch: &Place, sequence: Sequence, id: EventId) -> Result<bool> {
+        let query = Query::branch(Address::from(branch.clone()))?.raw().from(sequence).to(sequence);
         match self.store.events(query).and_then(|mut events| events.next().transpose()) {
-            Ok(Some(found)) if found.id() == id => Ok(parent.at(sequence)),
-            Ok(_) | Err(Error::NotFound { .. } | Error::Deleted { .. } | Error::Truncated { .. }) => {
-                Ok(address)
-            }
+            Ok(found) => Ok(found.is_some_and(|found| found.id() == id)),
+            Err(Error::NotFound { .. } | Error::Deleted { .. } | Error::Truncated { .. }) => Ok(false),
             Err(e) => Err(e),
         }
     }
@@ -269,21 +330,29 @@ impl<'a> Homes<'a> {
         Ok(address.sequence() == Some(head))
     }
 
+    /// Forks; where branches are nested as deeply as they can be, the new one begins with its own events.
+    fn fork_or_begin(&mut self, line: &Place, at: Address) -> Result<Place> {
+        match self.fork(line, at.clone()) {
+            Err(Error::Invalid(e)) if e.field == "branch" && *at.session() == line.session => {
+                let what = "begins with its own events: its branches are nested more than";
+                self.notes.push(format!("branch {line} {what} {MAX_FORK_DEPTH} deep"));
+                let main = Place::new(line.session.clone(), BranchName::main());
+                self.fork(line, Address::from(main).at(0))
+            }
+            forked => forked,
+        }
+    }
+
     /// A branch from an earlier import of the same file is continued. Under a name of ours that can be another one, whose
     /// first event has an id that begins alike, unless it is still empty.
     fn fork(&self, line: &Place, at: Address) -> Result<Place> {
-        let own = Some(&line.branch).filter(|name| name.as_str() != MAIN);
-        let others = self.names.get(line).into_iter().flatten();
         let mut taken = None;
-        for name in own.into_iter().chain(others) {
-            let place = Place::new(line.session.clone(), name.clone());
-            if !self.owns(line, &place) {
-                continue;
-            }
-            match self.store.fork(at.clone(), name.as_str()) {
+        for place in self.candidates(line) {
+            count_commit();
+            match self.store.fork(at.clone(), place.branch.as_str()) {
                 Ok(_) => return Ok(place),
                 Err(Error::Exists { .. })
-                    if own == Some(name) && !is_unnamed(name) || self.is_begun(&place, &at)? =>
+                    if place == *line && !is_unnamed(&place.branch) || self.is_begun(&place, &at)? =>
                 {
                     return Ok(place);
                 }

@@ -1,24 +1,27 @@
 //! Executes a plan: what the store already has is recognised, the rest is appended.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::{ControlFlow, Range};
 
 use bytes::Bytes;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Address, BranchName, EventId, Expect, NewEvent, Place, SessionId};
-use crate::limits::MAX_IMPORT_LOOSE_BYTES;
-use crate::store::{Batch, SidecarWrites, Store, current_record};
+use crate::limits::{MAX_BATCH_FORKS, MAX_IMPORT_LOOSE_BYTES};
+use crate::store::{Batch, Receipt, SidecarWrites, Store, current_record};
 
+use super::ahead::{Ahead, Step, ahead};
 use super::entries::Item;
-use super::homes::{Fate, Homes};
+use super::homes::{Fate, Homes, count_commit};
 use super::imports::{self, Changed, Done};
 use super::sketch::{Sketch, lost};
 use super::{Plan, Skipped};
 
-/// The number of events in one append; a larger file takes several.
-const BATCH_EVENTS: usize = 2_000;
-/// The number of payload bytes after which an append is made.
+/// The number of steps of the plan in one commit, however many branches and sessions they are about; a larger file takes
+/// several.
+pub(super) const BATCH_STEPS: usize = 2_000;
+const _: () = assert!(BATCH_STEPS <= MAX_BATCH_FORKS);
+/// The number of payload bytes after which a commit is made.
 const BATCH_BYTES: usize = 8 << 20;
 
 /// The result of an import.
@@ -87,9 +90,7 @@ pub(crate) fn load_from(
         store,
         homes,
         current: plan.current.clone(),
-        gained: BTreeSet::new(),
         waiting: Vec::new(),
-        events: 0,
         bytes: 0,
         done: 0,
         progress,
@@ -105,9 +106,7 @@ pub(crate) fn load_from(
                 loader.append(place, planned.id(), load)?;
             }
             Item::Fork { .. } if loader.homes.is_stored(place) => {}
-            Item::Fork { .. } => {
-                loader.begin(place)?;
-            }
+            Item::Fork { .. } => loader.wait(Step::Begin(place.clone()))?,
         }
         if loader.stopped {
             break;
@@ -142,10 +141,8 @@ struct Loader<'a> {
     homes: Homes<'a>,
     /// The line of each session that was written last.
     current: BTreeMap<SessionId, BranchName>,
-    /// Sessions where that line has an event waiting to be appended.
-    gained: BTreeSet<SessionId>,
-    waiting: Vec<(Place, Vec<NewEvent>)>,
-    events: usize,
+    /// Steps that are not taken yet, and the bytes of their payloads.
+    waiting: Vec<Step>,
     bytes: usize,
     done: usize,
     progress: &'a mut dyn FnMut(usize) -> ControlFlow<()>,
@@ -153,28 +150,27 @@ struct Loader<'a> {
     loaded: Loaded,
 }
 
+/// Events for branches that exist.
+type Parts = Vec<(Place, Vec<NewEvent>)>;
+
 impl Loader<'_> {
     fn append(&mut self, line: &Place, id: EventId, load: impl FnOnce() -> Result<NewEvent>) -> Result<()> {
         self.done += 1;
         let Fate::New(id) = self.homes.next(id) else {
             self.loaded.duplicates += 1;
-            if self.done.is_multiple_of(BATCH_EVENTS) {
+            if self.done.is_multiple_of(BATCH_STEPS) {
                 self.report_progress();
             }
             return Ok(());
         };
-        let place = self.begin(line)?;
-        if self.current.get(&line.session) == Some(&line.branch) && !self.gained.contains(&line.session) {
-            self.gained.insert(line.session.clone());
-        }
         let event = load()?.with_id(id);
-        self.events += 1;
         self.bytes += event.payload.len();
-        match self.waiting.last_mut() {
-            Some((last, events)) if *last == place => events.push(event),
-            _ => self.waiting.push((place, vec![event])),
-        }
-        if self.events >= BATCH_EVENTS || self.bytes >= BATCH_BYTES {
+        self.wait(Step::Append(line.clone(), Box::new(event)))
+    }
+
+    fn wait(&mut self, step: Step) -> Result<()> {
+        self.waiting.push(step);
+        if self.waiting.len() >= BATCH_STEPS || self.bytes >= BATCH_BYTES {
             self.flush()?;
         }
         Ok(())
@@ -184,42 +180,113 @@ impl Loader<'_> {
         self.stopped |= (self.progress)(self.done).is_break();
     }
 
-    /// The branch of a line. A new one is created, when what it forks from is in the store.
-    fn begin(&mut self, line: &Place) -> Result<Place> {
-        if let Some(place) = self.homes.of(line) {
-            return Ok(place.clone());
-        }
-        self.flush()?;
-        self.homes.begin(line)
-    }
-
-    /// The choice is written with the first events that it is about, so that a crash leaves both or neither.
+    /// Takes the steps that wait: in one commit, if it can be said what becomes of them.
     fn flush(&mut self) -> Result<()> {
-        if self.events > 0 {
-            let mut records = SidecarWrites::new();
-            for session in std::mem::take(&mut self.gained) {
-                records.extend(self.choice(&session, true)?);
-            }
-            let mut batch = Batch::new().records(records);
-            for (place, events) in std::mem::take(&mut self.waiting) {
-                batch = batch.add(Address::from(place), Expect::Any, events)?;
-            }
-            self.store.append_batch(batch)?;
-            self.loaded.new += self.events;
-            (self.events, self.bytes) = (0, 0);
+        let steps = std::mem::take(&mut self.waiting);
+        self.bytes = 0;
+        if !steps.is_empty() && !self.at_once(&steps)? {
+            self.one_by_one(steps)?;
         }
         self.report_progress();
         Ok(())
     }
 
-    /// What makes the live line of a session its current branch, if it is not. An earlier choice stands, unless the
-    /// line has something `new`.
-    fn choice(&self, session: &SessionId, new: bool) -> Result<SidecarWrites> {
-        let Some(live) = self.current.get(session) else { return Ok(SidecarWrites::new()) };
-        let line = Place::new(session.clone(), live.clone());
-        let Some(place) = self.homes.of(&line) else { return Ok(SidecarWrites::new()) };
+    /// Whether one commit did it. If not, nothing has changed.
+    fn at_once(&mut self, steps: &[Step]) -> Result<bool> {
+        let Some(Ahead { batch, branches }) = ahead(self.store, &self.homes, steps)? else {
+            return Ok(false);
+        };
+        let lines = steps.iter().filter_map(|step| match step {
+            Step::Append(line, _) => Some(line),
+            Step::Begin(_) => None,
+        });
+        let records = self.choices(lines, &branches)?;
+        count_commit();
+        let receipt = match self.store.append_batch(batch.records(records)) {
+            Ok(receipt) => receipt,
+            // Somebody else has written there; or the owner of the store is of an earlier release.
+            Err(e) if e.is_refusal() || matches!(e, Error::Storage { .. }) => return Ok(false),
+            Err(e) => return Err(e),
+        };
+        // Somebody else has recorded the same events, which does not say that the branches have begun.
+        if receipt.duplicate() && !branches.is_empty() {
+            return Ok(false);
+        }
+        self.homes.settle(branches);
+        self.count(&receipt, steps.iter().filter(|step| matches!(step, Step::Append(..))).count());
+        Ok(true)
+    }
+
+    /// Counts the events of an append.
+    fn count(&mut self, receipt: &Receipt, events: usize) {
+        match receipt.duplicate() {
+            true => self.loaded.duplicates += events,
+            false => self.loaded.new += events,
+        }
+    }
+
+    /// A new branch is created when what it forks from is in the store.
+    fn one_by_one(&mut self, steps: Vec<Step>) -> Result<()> {
+        let (mut parts, mut lines) = (Parts::new(), BTreeSet::new());
+        for step in steps {
+            let (Step::Begin(line) | Step::Append(line, _)) = &step;
+            let branch = match self.homes.of(line) {
+                Some(branch) => branch.clone(),
+                None => {
+                    self.write(std::mem::take(&mut parts), std::mem::take(&mut lines))?;
+                    self.homes.begin(line)?
+                }
+            };
+            let Step::Append(line, event) = step else { continue };
+            let event = *event;
+            lines.insert(line);
+            match parts.last_mut() {
+                Some((last, events)) if *last == branch => events.push(event),
+                _ => parts.push((branch, vec![event])),
+            }
+        }
+        self.write(parts, lines)
+    }
+
+    fn write(&mut self, parts: Parts, lines: BTreeSet<Place>) -> Result<()> {
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let mut batch = Batch::new().records(self.choices(lines.iter(), &HashMap::new())?);
+        let mut events_in_it = 0;
+        for (place, events) in parts {
+            events_in_it += events.len();
+            batch = batch.add(Address::from(place), Expect::Any, events)?;
+        }
+        count_commit();
+        let receipt = self.store.append_batch(batch)?;
+        self.count(&receipt, events_in_it);
+        Ok(())
+    }
+
+    /// The choices that go with events of these lines. They are written with the first events that they are about, so that
+    /// a crash leaves both or neither. `branches` are those that begin with them.
+    fn choices<'l>(
+        &self,
+        lines: impl Iterator<Item = &'l Place>,
+        branches: &HashMap<Place, Place>,
+    ) -> Result<SidecarWrites> {
+        let is_current = |line: &&Place| self.current.get(&line.session) == Some(&line.branch);
+        let current: BTreeSet<&Place> = lines.filter(is_current).collect();
+        let mut records = SidecarWrites::new();
+        for line in current {
+            if let Some(place) = branches.get(line).or_else(|| self.homes.of(line)) {
+                records.extend(self.choice(place, true)?);
+            }
+        }
+        Ok(records)
+    }
+
+    /// What makes the branch of the live line of a session its current one, if it is not. An earlier choice stands, unless
+    /// the line has something `new`.
+    fn choice(&self, place: &Place, new: bool) -> Result<SidecarWrites> {
         let reader = self.store.reader()?;
-        let chosen = reader.current(session)?;
+        let chosen = reader.current(&place.session)?;
         let stands = match &chosen {
             Some(branch) => !new || *branch == place.branch,
             None => place.branch == BranchName::main(),
@@ -229,8 +296,11 @@ impl Loader<'_> {
 
     fn choose(&self) -> Result<()> {
         let mut records = SidecarWrites::new();
-        for session in self.current.keys() {
-            records.extend(self.choice(session, false)?);
+        for (session, live) in &self.current {
+            let line = Place::new(session.clone(), live.clone());
+            if let Some(place) = self.homes.of(&line) {
+                records.extend(self.choice(place, false)?);
+            }
         }
         self.store.handle().write_records(records)
     }

@@ -9,6 +9,7 @@
 //! - an event's metadata says where its record was, so that [`restore`] can assemble the file again.
 
 mod ag_ui;
+mod ahead;
 mod aios;
 mod builder;
 mod claude_code;
@@ -37,6 +38,7 @@ pub mod json;
 mod layout;
 mod live;
 mod load;
+mod lookalike;
 mod mapping;
 mod names;
 mod naming;

@@ -11,10 +11,13 @@ use super::stamp;
 use crate::error::{Error, Result};
 use crate::event::payload::Payload;
 use crate::event::payload::session::{SessionLabelled, SessionNoted, SessionUnlabelled};
-use crate::event::{Address, BranchName, Catalogue, Event, Expect, Filter, NewEvent, SessionId, Timestamp};
+use crate::event::{
+    ANNOTATIONS, Address, BranchName, Catalogue, Event, Expect, Filter, Invalid, NewEvent, Place, SessionId,
+    Timestamp,
+};
 use crate::limits::{MAX_LABELS, NOTES_KEPT};
 use crate::project::{ApplyError, Projection, Scope};
-use crate::store::{Receipt, Store};
+use crate::store::{Query, Reader, Receipt, Store};
 
 /// How often the branch of annotations is looked for and begun, when others do the same.
 const ATTEMPTS: usize = 4;
@@ -25,6 +28,9 @@ const ATTEMPTS: usize = 4;
 /// them in a branch of their own, so they can be added while an agent appends to `main` with an expected head, and after
 /// `main` was closed. They change neither the status of the session nor when something last happened in it.
 ///
+/// [`Annotations::of`] reads them. The state of the projection itself may still have those of a branch
+/// [`Annotations::BRANCH`] that was deleted.
+///
 /// ```
 /// use retold::agents::projections::Annotations;
 /// use retold::event::payload::Payload;
@@ -33,7 +39,7 @@ const ATTEMPTS: usize = 4;
 /// let store = Store::in_memory()?;
 /// store.append("run-7", NewEvent::new("run.completed"))?;
 /// Annotations::write(&store, &"run-7".try_into()?, vec![SessionLabelled::new("team", "search")?.event()?])?;
-/// let annotated = store.project(Annotations)?.state("run-7")?;
+/// let annotated = Annotations::of(&store, &"run-7".try_into()?)?;
 /// assert_eq!(annotated.labels["team"].value, "search");
 /// assert_eq!(store.head("run-7")?.get(), 1);
 /// # Ok::<(), retold::Error>(())
@@ -56,6 +62,9 @@ pub struct Annotated {
     pub noted: u64,
     /// The last [`NOTES_KEPT`] of them, oldest first.
     pub notes: VecDeque<Note>,
+    /// What the other branches alone have, once there is a branch of annotations: it is what is left when that is deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    others: Option<Box<Annotated>>,
 }
 
 /// The value of a label.
@@ -95,9 +104,29 @@ fn is_zero(n: &u64) -> bool {
 
 impl Annotations {
     /// The branch in which they are recorded.
-    pub const BRANCH: &'static str = "annotations";
+    pub const BRANCH: &'static str = ANNOTATIONS;
 
     const TYPES: [&'static str; 3] = [SessionLabelled::NAME, SessionUnlabelled::NAME, SessionNoted::NAME];
+
+    /// A branch of that name that somebody has forked, or that holds other events, is not for annotations.
+    fn check(store: &Store, place: &Place) -> Result<()> {
+        let is_other = match store.branch(place.clone()) {
+            Ok(branch) if branch.parent.as_ref().is_some_and(|(_, fork)| fork.get() > 0) => true,
+            Ok(_) => {
+                let first = store.events(Query::branch(place)?.raw().limit(1))?.next().transpose()?;
+                first.is_some_and(|first| !Self::has_type(first.kind()))
+            }
+            Err(Error::NotFound { .. } | Error::Deleted { .. }) => false,
+            Err(e) => return Err(e),
+        };
+        if !is_other {
+            return Ok(());
+        }
+        let reason = format!(
+            "{place} holds other events; labels and notes need a branch of that name for themselves: delete it, or promote it first"
+        );
+        Err(Invalid::new("branch", reason).into())
+    }
 
     /// Whether events of this type annotate their session, so that nothing happened in it.
     #[must_use]
@@ -112,12 +141,23 @@ impl Annotations {
         Self::TYPES.into_iter().find(|name| *name == known.name())
     }
 
+    /// The labels of a session and the notes on it. Those that were recorded in the branch [`Annotations::BRANCH`] go with that
+    /// branch when it is deleted.
+    ///
+    /// # Errors
+    /// As [`Projected::state`](crate::project::Projected::state).
+    pub fn of(store: &Store, session: &SessionId) -> Result<Annotated> {
+        let annotated = store.project(Self)?.state(session.as_str())?;
+        annotated.shown(&store.reader()?, session)
+    }
+
     /// Records labels and notes of a session: all of these events or none, in the branch [`Annotations::BRANCH`], which begins
     /// with the first of them.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such session, [`Error::Deleted`] when its main branch was deleted and nothing was
-    /// annotated before, and those of [`Store::append`].
+    /// annotated before, [`Error::Invalid`] when the branch of that name is one of other events, and those of
+    /// [`Store::append`].
     pub fn write(store: &Store, session: &SessionId, events: Vec<NewEvent>) -> Result<Receipt> {
         let place = Address::new(session.clone(), BranchName::new(Self::BRANCH)?);
         let mut expect = Expect::Any;
@@ -126,6 +166,7 @@ impl Annotations {
             attempts += 1;
             // A session with a name misspelt is not begun.
             store.branches(session)?;
+            Self::check(store, place.place())?;
             match store.append_if(place.clone(), expect, events.clone()) {
                 Err(Error::NotFound { what: "branch", .. } | Error::Deleted { .. })
                     if attempts < ATTEMPTS =>
@@ -148,6 +189,10 @@ impl Projection for Annotations {
         "annotations"
     }
 
+    fn version(&self) -> u32 {
+        3
+    }
+
     fn scope(&self) -> Scope {
         Scope::Session
     }
@@ -158,30 +203,78 @@ impl Projection for Annotations {
 
     fn apply(&self, annotated: &mut Annotated, event: &Event) -> Result<(), ApplyError> {
         let Some(kind) = Self::type_of(event.kind()) else { return Ok(()) };
-        annotated.events += 1;
-        let data = parsed(event);
-        let text = |member: &str| data.get(member).and_then(Value::as_str).map(|text| clip(text.to_owned()));
-        let (time, by) =
-            (event.occurred(), text("by").or_else(|| event.actor().map(|by| clip(by.to_owned()))));
-        match kind {
-            SessionNoted::NAME => {
-                let Some(text) = text("text") else { return Ok(()) };
-                annotated.note(Note { text, at: event.address().to_string(), time, by });
+        let annotation = Annotation::of(kind, event);
+        if event.branch().as_str() == Self::BRANCH {
+            if event.sequence().get() == 1 {
+                // The branch before it of this name was deleted.
+                annotated.forget_own();
             }
-            kind => {
-                let Some(key) = text("key").filter(|key| !key.is_empty()) else { return Ok(()) };
-                match text("value").filter(|_| kind == SessionLabelled::NAME) {
-                    Some(value) => annotated.label(key, Label { value, time, by }),
-                    None if kind == SessionUnlabelled::NAME => drop(annotated.labels.remove(&key)),
-                    None => {}
-                }
+            if annotated.others.is_none() {
+                annotated.others = Some(Box::new(annotated.clone()));
             }
+        } else if let Some(others) = &mut annotated.others {
+            others.take(annotation.clone());
         }
+        annotated.take(annotation);
         Ok(())
     }
 }
 
+/// What an event changes.
+#[derive(Clone, Debug)]
+enum Annotation {
+    Label(String, Label),
+    Unlabel(String),
+    Note(Note),
+    /// Nothing: it lacks what it needs.
+    Nothing,
+}
+
+impl Annotation {
+    fn of(kind: &str, event: &Event) -> Self {
+        let data = parsed(event);
+        let text = |member: &str| data.get(member).and_then(Value::as_str).map(|text| clip(text.to_owned()));
+        let (time, by) =
+            (event.occurred(), text("by").or_else(|| event.actor().map(|by| clip(by.to_owned()))));
+        if kind == SessionNoted::NAME {
+            let at = event.address().to_string();
+            return text("text").map_or(Self::Nothing, |text| Self::Note(Note { text, at, time, by }));
+        }
+        let Some(key) = text("key").filter(|key| !key.is_empty()) else { return Self::Nothing };
+        if kind == SessionUnlabelled::NAME {
+            return Self::Unlabel(key);
+        }
+        text("value").map_or(Self::Nothing, |value| Self::Label(key, Label { value, time, by }))
+    }
+}
+
 impl Annotated {
+    /// Without what was recorded in the branch of annotations, if that is deleted.
+    pub(super) fn shown(mut self, reader: &Reader, session: &SessionId) -> Result<Self> {
+        let Some(others) = self.others.take() else { return Ok(self) };
+        let place = Place::new(session.clone(), BranchName::new(Annotations::BRANCH)?);
+        let is_gone = reader.last_named(&place)?.is_none_or(|branch| branch.deleted().is_some());
+        Ok(if is_gone { *others } else { self })
+    }
+
+    fn forget_own(&mut self) {
+        if let Some(others) = self.others.take() {
+            *self = *others;
+        }
+    }
+
+    fn take(&mut self, annotation: Annotation) {
+        self.events += 1;
+        match annotation {
+            Annotation::Label(key, label) => self.label(key, label),
+            Annotation::Unlabel(key) => {
+                self.labels.remove(&key);
+            }
+            Annotation::Note(note) => self.note(note),
+            Annotation::Nothing => {}
+        }
+    }
+
     fn label(&mut self, key: String, label: Label) {
         if self.labels.len() >= MAX_LABELS && !self.labels.contains_key(&key) {
             self.left_out += 1;
@@ -274,19 +367,115 @@ mod tests {
     }
 
     #[test]
-    fn no_writer_decides_how_large_a_state_is() {
-        let mut annotated = Annotated::default();
-        let long = "x".repeat(5_000);
-        for n in 0..500 {
-            let label = json!({"key": format!("k-{n}"), "value": long, "by": long});
-            for (kind, data) in [("session.labelled", label), ("session.noted", json!({"text": long}))] {
-                let event = recorded("s/annotations@1", &NewEvent::new(kind).data(data));
-                Annotations.apply(&mut annotated, &event).unwrap();
-            }
+    fn annotations_go_with_their_branch_and_do_not_come_back_with_another() {
+        let (store, session) = store();
+        store.append("s", set("from", "main")).unwrap();
+        let note = || SessionNoted::new("look here").unwrap().event().unwrap();
+        Annotations::write(&store, &session, vec![set("team", "search"), note()]).unwrap();
+        let of = |store: &Store| {
+            let found = Annotations::of(store, &session).unwrap();
+            let board = super::super::Board::new(store, Catalogue::builtin()).unwrap();
+            assert_eq!(board.annotated(&session).unwrap(), found);
+            (found.labels.into_keys().collect::<Vec<_>>(), found.noted, found.notes.len())
+        };
+        assert_eq!(of(&store), (vec!["from".to_owned(), "team".to_owned()], 1, 1));
+        store.lifecycle().delete("s/annotations").unwrap();
+        assert_eq!(of(&store), (vec!["from".to_owned()], 0, 0));
+        Annotations::write(&store, &session, vec![set("prio", "1")]).unwrap();
+        assert_eq!(of(&store), (vec!["from".to_owned(), "prio".to_owned()], 0, 0));
+    }
+
+    /// What is read when the branch of annotations is deleted, and in a store that never had one.
+    fn after_deletion(store: &Store, session: &SessionId) -> (Annotated, Annotated) {
+        store.project(Annotations).unwrap().catch_up().unwrap();
+        store.lifecycle().delete("s/annotations").unwrap();
+        let other = Store::in_memory().unwrap();
+        for event in store.events(Query::branch("s").unwrap()).unwrap() {
+            other.append("s", NewEvent::from(event.unwrap().record())).unwrap();
         }
-        assert_eq!((annotated.labels.len(), annotated.left_out), (MAX_LABELS, 500 - MAX_LABELS as u64));
-        assert_eq!((annotated.notes.len(), annotated.noted), (NOTES_KEPT, 500));
-        assert!(serde_json::to_vec(&annotated).unwrap().len() < 64 * 1_024);
+        (Annotations::of(store, session).unwrap(), Annotations::of(&other, session).unwrap())
+    }
+
+    #[test]
+    fn what_the_branch_of_annotations_replaced_is_there_again_without_it() {
+        let (store, session) = store();
+        store.append("s", [set("team", "a"), set("prio", "1"), set("gone", "1")]).unwrap();
+        let remove = |key: &str| SessionUnlabelled::new(key).unwrap().event().unwrap();
+        Annotations::write(&store, &session, vec![set("team", "b"), remove("prio"), set("gone", "2")])
+            .unwrap();
+        assert_eq!(labels(&store), [("gone", "2"), ("team", "b")].map(|(k, v)| (k.to_owned(), v.to_owned())));
+        store.append("s", [remove("gone"), set("late", "1")]).unwrap();
+        assert_eq!(labels(&store), [("late", "1"), ("team", "b")].map(|(k, v)| (k.to_owned(), v.to_owned())));
+        let (before, anew) = after_deletion(&store, &session);
+        assert_eq!(before, anew);
+        let found: Vec<_> =
+            before.labels.iter().map(|(k, label)| (k.as_str(), label.value.as_str())).collect();
+        assert_eq!(found, [("late", "1"), ("prio", "1"), ("team", "a")]);
+    }
+
+    #[test]
+    fn labels_and_notes_for_which_there_was_no_room_are_there_without_the_branch_of_annotations() {
+        let (store, session) = store();
+        let note = |n: usize| SessionNoted::new(format!("note {n}")).unwrap().event().unwrap();
+        store.append("s", note(0)).unwrap();
+        let many = (0..MAX_LABELS).map(|n| set(&format!("own-{n}"), "1"));
+        Annotations::write(&store, &session, many.chain((1..=NOTES_KEPT).map(note)).collect()).unwrap();
+        store.append("s", set("team", "a")).unwrap();
+        let state = Annotations::of(&store, &session).unwrap();
+        assert_eq!((state.labels.contains_key("team"), state.left_out), (false, 1));
+        let (before, anew) = after_deletion(&store, &session);
+        assert_eq!(before, anew);
+        assert_eq!((before.labels["team"].value.as_str(), before.left_out), ("a", 0));
+        assert_eq!((before.notes[0].text.as_str(), before.noted, before.events), ("note 0", 1, 2));
+    }
+
+    #[test]
+    fn a_branch_of_that_name_with_other_events_is_left_alone() {
+        let note = || vec![SessionNoted::new("look here").unwrap().event().unwrap()];
+        let refused = |store: &Store, session: &SessionId| {
+            let refused = Annotations::write(store, session, note()).unwrap_err().to_string();
+            assert!(refused.contains("s/annotations holds other events"), "{refused}");
+        };
+        let (store, session) = self::store();
+        store.fork("s", "annotations").unwrap();
+        refused(&store, &session);
+        assert_eq!(store.head("s/annotations").unwrap().get(), 1);
+        store.lifecycle().delete("s/annotations").unwrap();
+        store.append_if("s/annotations", Expect::Empty, NewEvent::new("run.started")).unwrap();
+        refused(&store, &session);
+        store.lifecycle().delete("s/annotations").unwrap();
+        Annotations::write(&store, &session, note()).unwrap();
+        // A fork of nothing is as good as a branch that begins with its first event.
+        store.lifecycle().delete("s/annotations").unwrap();
+        store.fork("s@0", "annotations").unwrap();
+        Annotations::write(&store, &session, note()).unwrap();
+        assert_eq!(Annotations::of(&store, &session).unwrap().noted, 1);
+    }
+
+    #[test]
+    fn no_writer_decides_how_large_a_state_is() {
+        let long = "x".repeat(5_000);
+        let fold = |annotated: &mut Annotated, branch: &str| {
+            for n in 0..500 {
+                let label = json!({"key": format!("k-{n}"), "value": long, "by": long});
+                let events = [("session.labelled", label), ("session.noted", json!({"text": long}))];
+                for (at, (kind, data)) in (2 * n + 1..).zip(events) {
+                    let event = recorded(&format!("s/{branch}@{at}"), &NewEvent::new(kind).data(data));
+                    Annotations.apply(annotated, &event).unwrap();
+                }
+            }
+        };
+        for branch in ["main", "annotations"] {
+            let mut annotated = Annotated::default();
+            fold(&mut annotated, branch);
+            assert_eq!((annotated.labels.len(), annotated.left_out), (MAX_LABELS, 500 - MAX_LABELS as u64));
+            assert_eq!((annotated.notes.len(), annotated.noted), (NOTES_KEPT, 500));
+            assert!(serde_json::to_vec(&annotated).unwrap().len() < 64 * 1_024);
+        }
+        let mut annotated = Annotated::default();
+        fold(&mut annotated, "annotations");
+        fold(&mut annotated, "main");
+        assert!(serde_json::to_vec(&annotated).unwrap().len() < 128 * 1_024);
     }
 
     #[test]

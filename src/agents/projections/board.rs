@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::roles::Roles;
+use super::spent::Spending;
 use super::{
     Annotated, Annotations, Conversation, ConversationState, ConversationStatus, Figures, Lifecycle, Lives,
     Progress, Resource, Stats, Tracks, Used,
@@ -38,6 +39,8 @@ pub struct Board {
     resource: Projected<Used>,
     stats: Projected<Figures>,
     annotations: Projected<Annotated>,
+    /// For sums over branches.
+    fold: Resource,
     store: StoreHandle,
 }
 
@@ -110,7 +113,8 @@ impl Board {
             conversation: store.project(Conversation::with(roles.clone()))?,
             progress: store.project(Progress::with(roles.clone()))?,
             stats: store.project(Stats::of_sessions())?,
-            resource: store.project(Resource::with(roles))?,
+            resource: store.project(Resource::with(roles.clone()))?,
+            fold: Resource::with(roles),
             annotations: store.project(Annotations)?,
             store: store.handle(),
         })
@@ -132,48 +136,19 @@ impl Board {
         })
     }
 
-    /// What a session has used over all its branches: of each branch, what it has used since it was forked. So what a fork
-    /// inherits counts once, and a total or a run's sum that is reported on a fork counts as far as it exceeds what the fork
-    /// inherits.
+    /// What a session has used over all its branches. Every event that a branch shows counts once, whoever owns it and however
+    /// many branches show it, whether its own branch is deleted or not; copies that were promoted are the same event. A total or
+    /// a run's sum that is reported on a fork counts as far as it exceeds what the fork inherits.
     ///
     /// # Errors
     /// As [`Projected::state`].
     pub fn spent(&self, session: &SessionId) -> Result<Used> {
-        let branches = self.store.reader()?.infos_of(session)?;
+        let reader = self.store.reader()?;
+        let branches = reader.ends_of(session)?;
         if branches.is_empty() {
             return Err(self.store.identity().not_found("session", session));
         }
-        let mut spent = Used::default();
-        for branch in branches.iter().filter(|branch| branch.events > 0) {
-            let place = || Address::from(branch.place.clone());
-            let head = match self.resource.state(place().at(branch.head)) {
-                // It was deleted meanwhile, or what it began with was removed: nothing is better than a wrong sum.
-                Err(e) if is_gone(&e) => continue,
-                found => found?,
-            };
-            let inherited = match branch.parent.as_ref().filter(|(_, fork)| *fork > Sequence::ZERO) {
-                Some((parent, fork)) => self.inherited([
-                    place().at(*fork),
-                    Address::new(session.clone(), parent.clone()).at(*fork),
-                ])?,
-                None => Some(Used::default()),
-            };
-            if let Some(inherited) = inherited {
-                spent.add_own(&head, &inherited);
-            }
-        }
-        Ok(spent)
-    }
-
-    /// What had been used where a branch was forked, seen from it or else from its parent. `None` when neither has it any more.
-    fn inherited(&self, forks: [Address; 2]) -> Result<Option<Used>> {
-        for fork in forks {
-            match self.resource.state(fork) {
-                Err(e) if is_gone(&e) => {}
-                found => return found.map(Some),
-            }
-        }
-        Ok(None)
+        Spending { reader: &reader, resource: &self.resource, fold: &self.fold }.of(&branches)
     }
 
     /// The labels of a session and the notes on it.
@@ -181,7 +156,7 @@ impl Board {
     /// # Errors
     /// As [`Projected::state`].
     pub fn annotated(&self, session: &SessionId) -> Result<Annotated> {
-        self.annotations.state(session.as_str())
+        self.annotations.state(session.as_str())?.shown(&self.store.reader()?, session)
     }
 
     /// When the latest event was recorded in a branch other than that of annotations.

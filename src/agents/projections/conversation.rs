@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::roles::{RoleReading, Roles, clip};
 use super::stamp;
 use crate::agents::one_line;
-use crate::agents::readable::{Part, said};
+use crate::agents::readable::{Part, said_briefly};
 use crate::event::payload::Payload;
 use crate::event::payload::message::MessageDelta;
 use crate::event::{Catalogue, Event, Phase, Pointers, Role, Speaker, Timestamp};
@@ -188,7 +188,7 @@ impl ConversationState {
     }
 
     fn take(&mut self, event: &Event, reading: &RoleReading) {
-        let parts = said(&reading.role, &reading.data, event.correlation());
+        let parts = said_briefly(&reading.role, &reading.data, event.correlation());
         // A piece of a message, which comes as a whole too, or only in pieces.
         if event.kind() == MessageDelta::NAME {
             self.last = parts.last().map_or(self.last, |part| Some(part.speaker));

@@ -21,6 +21,7 @@ mod resource;
 #[cfg(test)]
 mod resource_tests;
 mod roles;
+mod spent;
 mod stamp;
 mod stats;
 mod step;
@@ -40,6 +41,8 @@ pub use life::{Life, Transition};
 pub use lifecycle::{Anomaly, Lifecycle, Lives, Tally};
 pub use progress::{Progress, Tracks};
 pub use resource::{Amounts, OTHERS, Resource, Used};
+#[cfg(feature = "search")]
+pub(crate) use roles::shape_of;
 pub use stats::{Figures, Last, Stats};
 pub use track::{Milestone, Track};
 

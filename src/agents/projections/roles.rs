@@ -100,7 +100,7 @@ impl Roles {
     }
 }
 
-fn shape_of(catalogue: &Catalogue) -> u64 {
+pub(crate) fn shape_of(catalogue: &Catalogue) -> u64 {
     let mut hash = Xxh3::new();
     let mut word = |bytes: &[u8]| {
         hash.update(&(bytes.len() as u64).to_le_bytes());

@@ -83,6 +83,8 @@ pub enum SentAnswer<'a> {
     BackedUpSince(u64, u64, u64),
     /// Ids of events.
     Ids(Bounded<[u8; 16], LIST>),
+    /// Names, and whether there may be more that were not looked at.
+    Names(Bounded<&'a str, LIST>, bool),
 }
 
 /// What a walk over the store found.

@@ -87,6 +87,10 @@ pub enum SentAsk<'a> {
     BackupSince(&'a str, &'a str),
     /// So many ids of events from this one to that one.
     Ids([u8; 16], [u8; 16], u64),
+    /// Records events, and makes branches on the way.
+    AppendForking(SentAppend<'a>, Bounded<SentFork<'a>, { MAX_BATCH_EVENTS as u32 }>),
+    /// So many names of sessions, or of the branches of this one, after this name, out of so many rows.
+    Names(Option<&'a str>, Option<&'a str>, u64, u64),
 }
 
 /// A change of one branch.
@@ -145,6 +149,19 @@ pub struct SentAppend<'a> {
     pub relaxed: bool,
     /// The sidecar records.
     pub writes: SentWrites<'a>,
+}
+
+/// A branch that begins on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, BorrowDecode)]
+pub struct SentFork<'a> {
+    /// How many of the parts come before it.
+    pub after: u32,
+    /// The branch that it is forked from.
+    pub parent: SentPlace<'a>,
+    /// The last sequence to inherit.
+    pub at: u64,
+    /// The new branch.
+    pub place: SentPlace<'a>,
 }
 
 /// Events of one branch.

@@ -12,7 +12,7 @@ mod problem;
 mod tests;
 
 pub use answer::{SentAnswer, SentDeadSpace, SentFigures, SentOwner, SentPeer, SentReport, SentStatus};
-pub use ask::{SentAppend, SentAsk, SentChange, SentPart, SentRange, SentWhat, SentWrites};
+pub use ask::{SentAppend, SentAsk, SentChange, SentFork, SentPart, SentRange, SentWhat, SentWrites};
 pub use greeting::{HelloBody, LINK_NEWEST, LINK_OLDEST, SentGreeting, SentHello, SentWelcome};
 pub use head::{LINK_HEADER, LinkHead, link_message, number_message};
 pub use notice::SentNotice;

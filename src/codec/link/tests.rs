@@ -60,16 +60,17 @@ fn writes() -> SentWrites<'static> {
 fn asks() -> Vec<SentAsk<'static>> {
     let part = SentPart { place: PLACE, expect: SentExpect::Head(3), branch: None, count: 2 };
     let parts = vec![part, SentPart { expect: SentExpect::Empty, branch: Some(300), count: 1, ..part }];
+    let appended = SentAppend {
+        parts: Bounded(parts),
+        records: Bounded(vec![b"one", b"two", b""]),
+        relaxed: false,
+        writes: writes(),
+    };
     vec![
         SentAsk::Ping,
         SentAsk::Handover,
         SentAsk::Status,
-        SentAsk::Append(SentAppend {
-            parts: Bounded(parts),
-            records: Bounded(vec![b"one", b"two", b""]),
-            relaxed: false,
-            writes: writes(),
-        }),
+        SentAsk::Append(appended.clone()),
         SentAsk::Fork(PLACE, Some(70_000), PLACE),
         SentAsk::Write(writes()),
         SentAsk::Branch(PLACE),
@@ -109,6 +110,11 @@ fn asks() -> Vec<SentAsk<'static>> {
         SentAsk::DeadSpace,
         SentAsk::BackupSince("/runs-1.redb", "/runs-2.redb"),
         SentAsk::Ids(ID, [8; 16], 6),
+        SentAsk::AppendForking(
+            appended,
+            Bounded(vec![SentFork { after: 1, parent: PLACE, at: 70_000, place: PLACE }]),
+        ),
+        SentAsk::Names(Some("run 7"), None, 64, 10_000),
     ]
 }
 
@@ -208,6 +214,7 @@ fn answers() -> Vec<SentAnswer<'static>> {
             SentAnswer::Failed(SentProblem::NotABase("a.redb", "it is of another store")),
             SentAnswer::BackedUpSince(70_000, 300, 69_000),
             SentAnswer::Ids(Bounded(vec![ID, [8; 16]])),
+            SentAnswer::Names(Bounded(vec!["main", "日本"]), true),
         ])
         .collect()
 }

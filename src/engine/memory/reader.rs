@@ -83,6 +83,7 @@ fn got(state: &State, get: &Get<'_>) -> Result<Got> {
         Get::Sessions { after, limit } => {
             Got::Sessions(state.sessions_after(*after).take(*limit).cloned().collect())
         }
+        Get::Names { of, after, limit, rows } => Got::Names(state.some_names(*of, *after, *limit, *rows)),
         Get::End(branch) => {
             state.as_it_is(branch).is_there()?;
             Got::End(state.end(branch))
@@ -101,7 +102,7 @@ fn got(state: &State, get: &Get<'_>) -> Result<Got> {
             Got::Events(page(*range, state.committed(), event, Holes::LeftOut))
         }
         Get::Event(id) => Got::Event(state.by_id(*id).cloned()),
-        Get::Ids { from, to, limit } => Got::Ids(state.ids_between(*from, *to).take(*limit).collect()),
+        Get::Ids { from, to, limit } => Got::Ids(state.ids_between(*from, *to, *limit)?),
         Get::Whose(position) => {
             let found = state.position(position.get());
             Got::Whose(found.map(|(branch, event)| (branch.clone(), event.sequence().get())))

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use crate::engine::branch::Branch;
 use crate::engine::decide::{Facts, Known, Plan};
-use crate::engine::get::End;
+use crate::engine::get::{End, NamesFound};
+use crate::engine::gone_ids::GoneIds;
 use crate::engine::life::KeptOf;
 use crate::engine::reaper::Reaper;
 use crate::engine::sidecar::{SidecarTable, SidecarWrites};
@@ -141,6 +142,44 @@ impl State {
         sessions.filter(move |(_, names)| is_there(names)).map(|(session, _)| session)
     }
 
+    /// Up to `limit` names of sessions, or of the branches of one, after this name, out of so many branches.
+    pub(super) fn some_names(
+        &self,
+        of: Option<&SessionId>,
+        after: Option<&str>,
+        limit: usize,
+        rows: usize,
+    ) -> NamesFound {
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let (sessions, branches) = match of.map(SessionId::as_str) {
+            Some(of) => ((Bound::Included(of), Bound::Included(of)), (after, Bound::Unbounded)),
+            None => ((after, Bound::Unbounded), (Bound::Unbounded, Bound::Unbounded)),
+        };
+        let (mut found, mut left) = (NamesFound::default(), rows);
+        for (session, names) in self.sessions.range::<str, _>(sessions) {
+            for (branch, row) in names.range::<str, _>(branches) {
+                if found.names.len() == limit {
+                    return found;
+                }
+                if left == 0 {
+                    return NamesFound { is_cut: true, ..found };
+                }
+                left -= 1;
+                if row.deleted().is_some() {
+                    continue;
+                }
+                match of {
+                    Some(_) => found.names.push(branch.to_string()),
+                    None => {
+                        found.names.push(session.to_string());
+                        break;
+                    }
+                }
+            }
+        }
+        found
+    }
+
     /// The branches of a session that are not deleted, by name.
     pub(super) fn branches_of(&self, session: &SessionId) -> impl Iterator<Item = &Arc<Branch>> {
         let all = self.sessions.get(session).into_iter().flat_map(BTreeMap::values);
@@ -203,10 +242,19 @@ impl State {
     }
 
     /// Ids of events that are there, from one to another.
-    pub(super) fn ids_between(&self, from: EventId, to: EventId) -> impl Iterator<Item = EventId> {
+    pub(super) fn ids_between(&self, from: EventId, to: EventId, limit: usize) -> Result<Vec<EventId>> {
+        let (mut found, mut gone) = (Vec::new(), GoneIds::default());
         // A range that ends before it begins is none.
-        let ids = (from <= to).then(|| self.by_id.range(from..=to)).into_iter().flatten();
-        ids.filter(|(_, at)| self.shown(**at).is_some()).map(|(id, _)| *id)
+        for (id, at) in (from <= to).then(|| self.by_id.range(from..=to)).into_iter().flatten() {
+            if found.len() == limit {
+                break;
+            }
+            match self.shown(*at) {
+                Some(_) => found.push(*id),
+                None => gone.count()?,
+            }
+        }
+        Ok(found)
     }
 
     pub(super) fn branch_count(&self) -> u64 {

@@ -9,6 +9,9 @@ const HEALTHY: Duration = Duration::from_millis(OWNER_HEALTHY_MS);
 /// A pause becomes longer after so many, up to so many times as long.
 const PAUSES_EACH: u32 = 64;
 const LONGEST_PAUSE: u32 = 16;
+/// Failures make it so many times as long at the most. Each attempt takes several pauses, so that another process may try first: a
+/// storage that works again is found after about a second.
+const LONGEST_AFTER_FAILURES: u32 = 4;
 
 /// Each failure soon after the one before doubles the pauses.
 #[derive(Debug)]
@@ -33,7 +36,7 @@ impl Brake {
     pub(super) fn failed(&mut self, now: Instant) {
         let healthy =
             self.opened.take().is_some_and(|opened| now.saturating_duration_since(opened) >= HEALTHY);
-        self.factor = if healthy { 1 } else { (self.factor * 2).min(LONGEST_PAUSE) };
+        self.factor = if healthy { 1 } else { (self.factor * 2).min(LONGEST_AFTER_FAILURES) };
     }
 
     /// Somebody else has the store.
@@ -68,10 +71,10 @@ mod tests {
             brake.failed(now + HEALTHY / 2);
             pauses.push(brake.pause(0));
         }
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 16, 16].map(|times| PAUSE * times));
+        assert_eq!(pauses, [1, 2, 4, 4, 4, 4, 4].map(|times| PAUSE * times));
         // Nor may an opening that fails.
         brake.failed(now);
-        assert_eq!(brake.pause(0), PAUSE * LONGEST_PAUSE);
+        assert_eq!(brake.pause(0), PAUSE * LONGEST_AFTER_FAILURES);
         brake.opened(now);
         brake.failed(now + HEALTHY);
         assert_eq!(brake.pause(0), PAUSE);

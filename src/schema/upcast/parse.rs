@@ -9,6 +9,7 @@ use super::pointer::Pointer;
 use super::table::{Source, Table};
 use super::upcaster::{Shape, Target, Upcaster};
 use crate::event::Invalid;
+use crate::event::nearest;
 use crate::limits::{MAX_UPCAST_FILE_BYTES, MAX_UPCAST_OPERATIONS, MAX_UPCASTERS};
 
 const STEP: [&str; 7] = ["type", "version", "to", "to_version", "split", "mark", "do"];
@@ -109,7 +110,7 @@ fn operation<'a>(source: Source<'a>, start: usize, entries: &'a DeTable<'a>) -> 
     let Some((name, names)) = OPERATIONS.iter().find(named) else {
         let known: Vec<&str> = OPERATIONS.iter().map(|(name, _)| *name).collect();
         // The key closest to a known operation was probably meant to be the operation.
-        let given = entries.keys().find(|k| super::near::nearest(k.get_ref(), &known).is_some());
+        let given = entries.keys().find(|k| !nearest(k.get_ref(), known.iter().copied(), 1).is_empty());
         let reason = match given.or_else(|| entries.keys().next()) {
             Some(key) => {
                 format!("there is no operation `{}`; {}", key.get_ref(), suggestion(key.get_ref(), &known))

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::codec::encode_record;
-use crate::engine::{Durability, Prepared, PreparedPart, Records, SidecarWrites};
+use crate::engine::{Durability, Prepared, PreparedFork, PreparedPart, Records, SidecarWrites, check_forks};
 use crate::error::{Error, Result};
 use crate::event::{Address, Expect, Invalid, NewEvent, Place, Record};
 use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_EVENTS};
@@ -27,6 +27,7 @@ use crate::store::append::lease::FencingToken;
 #[must_use]
 pub struct Batch {
     parts: Vec<Part>,
+    forks: Vec<PreparedFork>,
     durability: Option<Durability>,
     records: SidecarWrites,
     fences: Vec<FencingToken>,
@@ -70,6 +71,14 @@ impl Batch {
         if let Some(part) = self.parts.last_mut() {
             part.branch = branch;
         }
+        self
+    }
+
+    /// Begins a branch before what is added next: a fork of its parent, up to this sequence, which may be one that the batch
+    /// itself appends. If the branch exists, or its parent ends earlier, nothing of the batch is recorded.
+    #[cfg(feature = "agents")]
+    pub(crate) fn fork(mut self, parent: Place, at: crate::event::Sequence, place: Place) -> Self {
+        self.forks.push(PreparedFork { after: self.parts.len(), parent, at, place });
         self
     }
 
@@ -120,6 +129,7 @@ impl Batch {
         guard: &Guard,
     ) -> Result<Prepared> {
         let count: usize = self.parts.iter().map(|part| part.events.len()).sum();
+        check_forks(self.forks.len())?;
         if count > MAX_BATCH_EVENTS {
             let reason = format!("has {count} events; the limit of one append is {MAX_BATCH_EVENTS}");
             return Err(Invalid::new("events", reason).into());
@@ -152,6 +162,28 @@ impl Batch {
         }
         let bytes = bytes + self.records.bytes();
         let durability = self.durability.unwrap_or(default);
-        Ok(Prepared { parts, durability, bytes, records: self.records })
+        Ok(Prepared { parts, forks: self.forks, durability, bytes, records: self.records })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::SessionId;
+    use crate::limits::MAX_BATCH_FORKS;
+    use crate::store::Store;
+
+    #[test]
+    fn an_append_forks_so_many_branches_and_no_more() {
+        let place = |a: &str| a.parse::<Address>().unwrap().place().clone();
+        let forking = |forks: usize| {
+            let batch = Batch::new().add("s", Expect::Any, NewEvent::new("a.b")).unwrap();
+            (0..forks).fold(batch, |batch, n| batch.fork(place("s"), 1.into(), place(&format!("s/b{n}"))))
+        };
+        let store = Store::in_memory().unwrap();
+        let refused = store.append_batch(forking(MAX_BATCH_FORKS + 1)).unwrap_err();
+        assert!(refused.to_string().contains("the limit of one append is 2000"), "{refused}");
+        store.append_batch(forking(MAX_BATCH_FORKS)).unwrap();
+        assert_eq!(store.branches(&SessionId::new("s").unwrap()).unwrap().len(), MAX_BATCH_FORKS + 1);
     }
 }

@@ -272,7 +272,7 @@ impl Store {
     /// how many events there are does not matter.
     ///
     /// # Errors
-    /// [`Error::Closed`], [`Error::Corrupt`].
+    /// [`Error::Invalid`] when more than 10,000 events that were removed, and are not purged yet, begin so; [`Error::Closed`], [`Error::Corrupt`].
     pub fn ids(&self, prefix: &IdPrefix, limit: usize) -> Result<Vec<EventId>> {
         let reader = self.reader()?;
         reader.ids_between(prefix.first(), prefix.last(), limit.min(MAX_LISTING))

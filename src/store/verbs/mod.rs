@@ -5,6 +5,7 @@ pub(crate) mod current;
 pub(crate) mod diff;
 pub(crate) mod events;
 pub(crate) mod leases;
+pub(crate) mod names;
 pub(crate) mod pages;
 pub(crate) mod promote;
 pub(crate) mod query;

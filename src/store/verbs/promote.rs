@@ -4,7 +4,7 @@ use crate::engine::Range;
 use crate::engine::Receipt;
 use crate::engine::SidecarWrites;
 use crate::error::{Error, Result};
-use crate::event::{Address, Event, EventId, Expect, Invalid, NewEvent, Sequence};
+use crate::event::{Address, Event, EventId, Expect, Invalid, NewEvent, Place, Sequence};
 use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_EVENTS, MAX_METADATA_BYTES, MAX_METADATA_ENTRIES, MAX_PAGE};
 use crate::store::append::batch::Batch;
 use crate::store::handle::store::Store;
@@ -69,7 +69,6 @@ impl Store {
                 return Err(Invalid::new("branch", reason).into());
             }
         };
-        let target = parent.place().to_string();
         let head = reader.head(&branch)?.get();
         let count = head - branch.fork;
         if count == 0 {
@@ -89,7 +88,7 @@ impl Store {
                 from = event.sequence().next().get();
                 bytes += event.record().encoded().len();
                 let mut copy = NewEvent::from(event.record());
-                copy = copy.with_id(EventId::derived(event.id().uuid(), target.as_bytes()));
+                copy = copy.with_id(promoted_id(event.id(), parent.place()));
                 let from = event.address().to_string();
                 if has_room(&event, &from) {
                     copy = copy.meta(PROMOTED_FROM, from);
@@ -110,6 +109,11 @@ impl Store {
         let batch = batch.add(parent, Expect::Head(Sequence::new(branch.fork)), events)?;
         Ok(batch.only(branch.parent))
     }
+}
+
+/// The id of the copy of an event on the branch that it was promoted to.
+pub(crate) fn promoted_id(original: EventId, to: &Place) -> EventId {
+    EventId::derived(original.uuid(), to.to_string().as_bytes())
 }
 
 /// Whether the address of the original fits into an event's metadata.

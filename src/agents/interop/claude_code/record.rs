@@ -1,6 +1,7 @@
 use std::borrow::Cow;
 
 use crate::agents::interop::fields::{self, Fields};
+use crate::agents::interop::lookalike::is_of_qwen;
 use crate::agents::interop::names;
 use crate::event::Timestamp;
 
@@ -191,10 +192,10 @@ const WITHOUT_ID: [(&str, &str); 9] = [
 const COMMON: [&str; 3] = ["parentUuid", "isSidechain", "userType"];
 
 /// Whether only a transcript has such a record. A session, an id and a type are not enough: other logs have them too.
-/// Qwen Code has all of it, but messages of parts.
+/// Qwen Code has all of it.
 pub(crate) fn is_telling(f: &Fields<'_>) -> bool {
     let is_common = || COMMON.iter().any(|name| f.raw(name).is_some());
-    is_record(f) && (!f.has("uuid") || is_common() && !f.object("message").has("parts"))
+    is_record(f) && (!f.has("uuid") || is_common() && !is_of_qwen(f))
 }
 
 /// Whether a record can belong to a transcript.

@@ -1,6 +1,8 @@
 //! Which format a file is taken for.
 
-use super::super::Format;
+use bytes::Bytes;
+
+use super::super::{Format, Options, parse};
 
 /// A small file of each format that is detected, in the ways in which its program writes it.
 const OWN: [(Format, &str); 27] = [
@@ -139,6 +141,59 @@ fn records_that_other_programs_write_too_tell_nothing() {
             assert_eq!(Format::detect("x", file.as_bytes()), None, "{file}");
         }
     }
+}
+
+#[test]
+fn a_program_that_writes_as_another_does_is_called_by_its_name() {
+    let gemini = r#"{"sessionId":"g","projectHash":"h","startTime":"2026-01-01T00:00:00Z"}"#;
+    let pi = r#"{"type":"session","id":"p","timestamp":"2026-01-01T00:00:00Z","cwd":"/"}"#;
+    let custom = r#"{"type":"custom","id":"a","parentId":null,"timestamp":"2026-01-01T00:00:00Z","customType":"openclaw:model","data":{}}"#;
+    let claude = r#"{"parentUuid":null,"type":"user","uuid":"u","sessionId":"s","userType":"external","message":{"role":"user"}}"#;
+    let qwen = |rest: &str| format!(r#"{{"uuid":"u","parentUuid":null,"sessionId":"s",{rest}}}"#);
+    for (path, file, program, from) in [
+        (
+            "/home/x/.tabnine/agent/tmp/1/chats/session-1.json",
+            gemini.to_owned(),
+            "Tabnine",
+            "--from gemini-cli",
+        ),
+        ("C:\\x\\.qwen\\tmp\\1\\chats\\session-1.json", gemini.to_owned(), "Qwen Code", "--from gemini-cli"),
+        ("/home/x/.openclaw/agents/main/sessions/1.jsonl", pi.to_owned(), "OpenClaw", "--from pi"),
+        ("copy.jsonl", format!("{pi}\n{custom}\n"), "OpenClaw", "--from pi"),
+        ("part.jsonl", format!("{custom}\n"), "OpenClaw", "--from pi"),
+        ("/home/x/.qwen/projects/y/chats/s.jsonl", claude.to_owned(), "Qwen Code", "--from claude-code"),
+        (
+            "s.jsonl",
+            qwen(r#""type":"user","message":{"role":"user","parts":[{"text":"hi"}]}"#),
+            "Qwen Code",
+            "--from ndjson",
+        ),
+        (
+            "s.jsonl",
+            qwen(r#""type":"system","subtype":"ui_telemetry","systemPayload":{"uiEvent":{}}"#),
+            "Qwen Code",
+            "--from ndjson",
+        ),
+        (
+            "s.jsonl",
+            qwen(r#""type":"tool_result","toolCallResult":{"callId":"c"}"#),
+            "Qwen Code",
+            "--map session=/sessionId",
+        ),
+    ] {
+        assert_eq!(Format::detect(path, file.as_bytes()), None, "{path}: {file}");
+        let refused = parse(path, &Bytes::from(file.clone()), &Options::default()).unwrap_err();
+        assert!(refused.reason.contains(program) && refused.reason.contains(from), "{refused}");
+        // Whoever says what it is has it read.
+        let from = refused.reason.split("--from ").nth(1).unwrap().split([' ', ';']).next().unwrap();
+        let options = Options::default().format(Some(from.parse().unwrap()));
+        assert!(parse(path, &Bytes::from(file.clone()), &options).unwrap().events() > 0, "{file}");
+    }
+    // In such a folder, files of other programs are what they are.
+    let path = "/home/x/.openclaw/exports/1.jsonl";
+    assert_eq!(Format::detect(path, gemini.as_bytes()), Some(Format::GeminiCli));
+    let unknown = parse(path, &Bytes::from_static(b"{\"a\":1}"), &Options::default()).unwrap_err();
+    assert!(!unknown.reason.contains("OpenClaw"), "{unknown}");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Histories with forks, printed and read again.
 
-use super::super::testing::{all, branches, drawn, event, imported, plan_of};
+use super::super::load::BATCH_STEPS;
+use super::super::testing::{all, branches, drawn, event, events, imported, plan_of};
 use super::super::*;
 use crate::event::Event;
-use crate::store::Query;
+use crate::store::{Query, Store};
 
 #[test]
 fn a_history_with_forks_goes_through_every_format_that_is_printed() {
@@ -52,4 +53,31 @@ fn branches_that_a_listing_does_not_explain_are_guessed_from_their_numbers() {
         .unwrap()
         .for_each(|e| print(Format::Retold, &e.unwrap(), &mut out).unwrap());
     assert_eq!(drawn(&plan_of("x", &out)), ["s/main: a b", "s/alt < main", "s/alt: d"]);
+}
+
+#[test]
+fn a_branch_begins_although_its_batch_was_recorded_meanwhile() {
+    let source = imported(&[]);
+    let many: Vec<_> = (0..=BATCH_STEPS).map(|_| event("a")).collect();
+    source.append("s", many).unwrap();
+    let mut out = Vec::new();
+    let recorded = all(&source);
+    recorded.iter().for_each(|e| print(Format::Retold, e, &mut out).unwrap());
+    let last = recorded.last().unwrap();
+    let place = crate::event::Place::new("s".try_into().unwrap(), "alt".try_into().unwrap());
+    let at = last.sequence();
+    let forked = Forked { place, parent: "main".try_into().unwrap(), at, event: Some(last.id()) };
+    print_fork(Format::Retold, &forked, &mut out).unwrap();
+    let plan = plan_of("x.jsonl", &out);
+    let again = events(&plan).last().unwrap().1.clone();
+    let store = Store::in_memory().unwrap();
+    let loaded = load(&store, plan, &mut |done| {
+        if done == BATCH_STEPS {
+            store.append("s", again.clone()).unwrap();
+        }
+    });
+    let loaded = loaded.unwrap();
+    assert_eq!((loaded.new, loaded.duplicates), (BATCH_STEPS, 1));
+    source.fork("s", "alt").unwrap();
+    assert_eq!(branches(&store), branches(&source));
 }

@@ -1,4 +1,5 @@
-//! Files that other programs really wrote, if they are available.
+//! Files that other programs really wrote, if they are available: in the folder that the variable `IMPORT_TEST_FILES` names,
+//! else in `../shared`.
 
 use std::path::{Path, PathBuf};
 
@@ -15,10 +16,15 @@ fn real(folder: &str) -> Vec<(PathBuf, Bytes)> {
     shared(&format!("real/{folder}"))
 }
 
-/// The files of a folder and of those in it.
+/// The files of a folder and of those in it. Those that were asked for have to be there.
 fn shared(folder: &str) -> Vec<(PathBuf, Bytes)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(folder);
-    let (mut folders, mut files) = (vec![root.clone()], Vec::new());
+    let named = std::env::var_os("IMPORT_TEST_FILES").map(PathBuf::from);
+    let root = match &named {
+        Some(named) => named.join(folder),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(folder),
+    };
+    assert!(named.is_none() || root.is_dir(), "IMPORT_TEST_FILES has no folder {folder}");
+    let (mut folders, mut files) = (vec![root], Vec::new());
     while let Some(folder) = folders.pop() {
         let Ok(entries) = std::fs::read_dir(&folder) else {
             println!("skipped: {} is not there", folder.display());

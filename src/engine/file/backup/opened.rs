@@ -47,7 +47,7 @@ impl BackupFile {
         }
         let is_dirty =
             storage.is_dirty().map_err(|e| Error::storage(format!("{name} cannot be read: {e}")))?;
-        let db = open_tables(&storage, name, &options, &mut Vec::new())?;
+        let db = open_tables(&storage, name, &options)?;
         let txn = db.begin_read()?;
         let meta = read_meta(&txn, name, None)?;
         match meta.features.barring(false) {

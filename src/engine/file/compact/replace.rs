@@ -73,7 +73,7 @@ pub(crate) fn compact(
     if options.reserve.is_some() {
         draft.preallocate(storage.header.tables)?;
     }
-    let copy = open_tables(&storage, name, &options, &mut Vec::new())?;
+    let copy = open_tables(&storage, name, &options)?;
     let watch = Watch::begin(contents)?;
     let mut copying = Copying::default();
     let total = rows_of(&*contents.db()?)?;

@@ -166,7 +166,7 @@ impl Draft {
         fill: impl FnOnce(&Db) -> Result<()>,
     ) -> Result<Option<Self>> {
         let Some((draft, storage)) = Self::begun(target, name, options, None)? else { return Ok(None) };
-        let db = open_tables(&storage, name, options, &mut Vec::new())?;
+        let db = open_tables(&storage, name, options)?;
         fill(&db)?;
         drop((db, storage));
         let Some(file) = &draft.file else { return Ok(None) };

@@ -15,7 +15,7 @@ use super::meta_row::{read_meta, usable};
 use super::old::{frames, is_bare};
 use super::recover::{largest_id, load_journal};
 use super::refusal::{io_error, not_a_store};
-use super::storage::{bare_storage, file_backend, is_earlier, open_tables, storage_of};
+use super::storage::{bare_storage, file_backend, is_earlier, open_damaged_tables, storage_of};
 use super::upgrade::upgrade_file;
 use crate::codec::{FORMAT, Features, line_of_secret};
 use crate::engine::file::contents::Contents;
@@ -184,8 +184,9 @@ fn load_storage(
 ) -> Result<Loaded> {
     let fresh = storage.tables.len().map_err(|e| io_error(&name, &e))? == storage.header.tables;
     let dirty = !fresh && storage.is_dirty().map_err(|e| io_error(&name, &e))?;
+    let (db, found) = open_damaged_tables(storage, &name, &options)?;
     let mut damage = storage.damage.clone();
-    let db = open_tables(storage, &name, &options, &mut damage)?;
+    damage.extend(found);
     if fresh {
         initialise(&db)?;
     }

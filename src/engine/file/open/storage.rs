@@ -121,13 +121,17 @@ pub(crate) fn line_of(path: &Path) -> Option<[u8; 16]> {
     FileHeader::decode(&bytes).ok().map(|header| header.secret)
 }
 
-/// The tables of a storage. What is wrong with its list of free pages is said of one that is only read, and refused in others.
-pub(crate) fn open_tables(
+/// The tables of a storage. Those of one that is written to have to be sound.
+pub(crate) fn open_tables(storage: &Storage, name: &str, options: &Options) -> Result<Db> {
+    open_damaged_tables(storage, name, options).map(|(db, _)| db)
+}
+
+/// The tables of a storage, and what is wrong with its list of free pages: that is refused, unless it is only read.
+pub(crate) fn open_damaged_tables(
     storage: &Storage,
     name: &str,
     options: &Options,
-    damage: &mut Vec<Problem>,
-) -> Result<Db> {
+) -> Result<(Db, Option<Problem>)> {
     let mut builder = redb::Builder::new();
     builder.set_cache_size(options.cache_bytes);
     let db = guarded(|| builder.create_with_backend(storage.shifted()).map_err(|e| refused(name, e)))?;
@@ -142,9 +146,6 @@ pub(crate) fn open_tables(
             let way_out = "nothing can be written to it; open it read-only, or have it repaired";
             Err(corrupt(name, format!("its list of free pages is damaged, {found}: {way_out}")))
         }
-        found => {
-            damage.extend(found);
-            Ok(db)
-        }
+        found => Ok((db, found)),
     }
 }

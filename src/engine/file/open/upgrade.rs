@@ -95,7 +95,7 @@ impl Old {
         let dirty = storage.is_dirty().map_err(|e| io_error(name, &e))?;
         // From here on nobody else has it, because its tables are locked. But somebody may have been faster: then the name
         // leads to another file.
-        let db = open_tables(&storage, name, options, &mut Vec::new())?;
+        let db = open_tables(&storage, name, options)?;
         if !place.still_holds() || !is_earlier(&open()?).map_err(|e| io_error(name, &e))? {
             return Ok(None);
         }

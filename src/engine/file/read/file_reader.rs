@@ -3,7 +3,6 @@
 //! The tail is copied before the read transaction begins. What is flushed in between is then found in both, and taken
 //! from the tail; the other way round it would be lost.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,7 +16,7 @@ use crate::engine::file::in_memory::tail::Slice;
 use crate::engine::file::redb_errors::guarded;
 use crate::engine::file::tables::chunks::{flushed_event, hole, open_chunk};
 use crate::engine::file::tables::db::Db;
-use crate::engine::file::tables::ids::{Beside, flushed_ids, locate_id};
+use crate::engine::file::tables::ids::{Beside, locate_id};
 use crate::engine::file::tables::lazy::Lazy;
 use crate::engine::file::tables::lookup;
 use crate::engine::file::tables::sidecar_view::Keys;
@@ -98,6 +97,7 @@ impl FileReader {
             Get::BranchesOf(session) => Got::Branches(self.branches_of(session)?),
             Get::Branches { after, limit } => Got::Branches(self.branches_after(*after, *limit)?),
             Get::Sessions { after, limit } => Got::Sessions(self.session_names(*after, *limit)?),
+            Get::Names { of, after, limit, rows } => Got::Names(self.some_names(*of, *after, *limit, *rows)?),
             Get::End(branch) => Got::End(self.end(branch)?),
             Get::Events { branch, range } => Got::Events(self.page(branch, *range)?),
             Get::Pieces { branch, from, to } => Got::Pieces(self.pieces(branch, *from, *to)?),
@@ -289,25 +289,6 @@ impl FileReader {
             return Ok(None);
         }
         flushed_event(&*txn.get()?, number, &branch.place, sequence, Some(id)).map(Some)
-    }
-
-    fn ids_between(&self, from: EventId, to: EventId, limit: usize) -> Result<Vec<EventId>> {
-        if from > to || limit == 0 {
-            return Ok(Vec::new());
-        }
-        // Copied before the transaction begins, as in every read.
-        let recent = self.contents.tail()?.ids_between(from, to);
-        let mut ids = BTreeSet::new();
-        for (id, branch, sequence) in recent {
-            if self.shows(branch, sequence)? {
-                ids.insert(id);
-            }
-        }
-        let txn = self.db.begin_read()?;
-        let place = |number| Ok(self.by_number(number)?.place.clone());
-        let shows = |number, sequence| self.shows(number, sequence);
-        ids.extend(flushed_ids(&txn, (from, to), limit, shows, place)?);
-        Ok(ids.into_iter().take(limit).collect())
     }
 
     /// Whether an event of a branch is still there for everybody.

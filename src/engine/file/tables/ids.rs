@@ -48,27 +48,22 @@ pub(crate) fn locate_id(
     Ok(None)
 }
 
-/// Up to `limit` flushed ids from one to another, in their order, whose branch and sequence `shows` takes. `place` gives the name
-/// of a branch.
+/// Gives flushed ids from one to another, in their order, to `take`, each with the branch and the sequence of its event, until
+/// it answers `false`. `place` gives the name of a branch.
 pub(crate) fn flushed_ids(
     txn: &ReadTransaction,
     (from, to): (EventId, EventId),
-    limit: usize,
-    shows: impl Fn(u64, u64) -> Result<bool>,
+    mut take: impl FnMut(EventId, u64, u64) -> Result<bool>,
     place: impl Fn(u64) -> Result<Arc<Place>>,
-) -> Result<Vec<EventId>> {
+) -> Result<()> {
     let table = lookup::open(txn, IDS)?;
-    let mut ids = Vec::new();
     let mut found = false;
     for row in lookup::rows::<_, _, _, &[u8; 16]>(&table, from.bytes()..=to.bytes())? {
         let (key, row) = row?;
         found = true;
         let (number, sequence) = row.value();
-        if shows(number, sequence)? {
-            ids.push(EventId::from_bytes(key.value()));
-        }
-        if ids.len() >= limit {
-            return Ok(ids);
+        if !take(EventId::from_bytes(key.value()), number, sequence)? {
+            return Ok(());
         }
     }
     // As for one id: that there is none is believed only if the rows beside it are sound.
@@ -82,7 +77,7 @@ pub(crate) fn flushed_ids(
             }
         }
     }
-    Ok(ids)
+    Ok(())
 }
 
 /// A row of the index.

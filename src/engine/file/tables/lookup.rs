@@ -128,6 +128,12 @@ fn beside<R>(bound: Bound<R>) -> Option<Bound<R>> {
     }
 }
 
+#[cfg(test)]
+thread_local! {
+    /// Rows of ranges that were read on this thread.
+    pub(crate) static ROWS_READ: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// Ends after an error.
 pub(crate) struct RangeRows<'t, K: Key + 'static, V: Value + 'static> {
     range: Range<'t, K, V>,
@@ -143,6 +149,8 @@ impl<'t, K: Key + 'static, V: Value + 'static> RangeRows<'t, K, V> {
         if self.ended {
             return None;
         }
+        #[cfg(test)]
+        ROWS_READ.set(ROWS_READ.get() + 1);
         let found = guarded(|| {
             let row = if back { self.range.next_back() } else { self.range.next() };
             let Some(row) = row else { return Ok(None) };

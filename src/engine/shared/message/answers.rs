@@ -10,7 +10,7 @@ use super::problem::{problem_of, sent_problem};
 use crate::codec::link::{SentAnswer, SentFullEnd, SentPlaced};
 use crate::codec::{Bounded, Malformed};
 use crate::engine::commit::Outcome;
-use crate::engine::get::Got;
+use crate::engine::get::{Got, NamesFound};
 use crate::engine::pieces::Pieces;
 use crate::engine::receipt::{Placed, Receipt};
 use crate::engine::sidecar::SidecarRecord;
@@ -59,6 +59,7 @@ pub(crate) fn got_message(call: u64, got: &Result<Got>) -> Vec<u8> {
     let list = match got {
         Got::Branches(list) => list.len(),
         Got::Sessions(list) => list.len(),
+        Got::Names(found) => found.names.len(),
         Got::EachRecord(list) => list.len(),
         Got::Records(list) => list.len(),
         Got::Events(list) => list.len(),
@@ -84,6 +85,10 @@ pub(crate) fn got_message(call: u64, got: &Result<Got>) -> Vec<u8> {
         Got::Sessions(list) => {
             let list = list.iter().map(crate::event::SessionId::as_str);
             SentAnswer::Sessions(Bounded(list.collect())).message(call, 128)
+        }
+        Got::Names(found) => {
+            let list = found.names.iter().map(String::as_str).collect();
+            SentAnswer::Names(Bounded(list), found.is_cut).message(call, 128)
         }
         Got::End(end) if end.first > 1 || end.closed => {
             SentAnswer::FullEnd(sent_full_end(end)).message(call, 48)
@@ -187,6 +192,10 @@ pub(crate) fn read_got(message: &Bytes, answer: &SentAnswer<'_>) -> Result<Optio
         SentAnswer::Sessions(names) => {
             Got::Sessions(names.0.iter().map(|name| session_of(name)).collect::<Result<_, _>>()?)
         }
+        SentAnswer::Names(names, is_cut) => Got::Names(NamesFound {
+            names: names.0.iter().map(|name| (*name).to_owned()).collect(),
+            is_cut: *is_cut,
+        }),
         SentAnswer::End(end) => Got::End(end_of(*end)),
         SentAnswer::FullEnd(end) => Got::End(full_end_of(*end)),
         SentAnswer::Events(events) => Got::Events(events_of(message, events)?),

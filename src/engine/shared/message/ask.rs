@@ -4,7 +4,7 @@ use super::changes::sent_change;
 use super::parts::{sent_place, sent_range};
 use super::problem::sent_expect;
 use crate::codec::Bounded;
-use crate::codec::link::{SentAppend, SentAsk, SentPart, SentWrites};
+use crate::codec::link::{SentAppend, SentAsk, SentFork, SentPart, SentWrites};
 use crate::engine::commit::{Commit, Prepared};
 use crate::engine::durability::Durability;
 use crate::engine::get::Get;
@@ -16,7 +16,16 @@ use crate::limits::{SHARED_LIST, SHARED_MESSAGE_BYTES};
 /// A commit as it is sent.
 pub(crate) fn ask_commit(call: u64, commit: &Commit) -> Result<Vec<u8>> {
     let ask = match commit {
-        Commit::Append(prepared) => SentAsk::Append(sent_append(prepared)?),
+        Commit::Append(prepared) if prepared.forks.is_empty() => SentAsk::Append(sent_append(prepared)?),
+        Commit::Append(prepared) => {
+            let forks = prepared.forks.iter().map(|fork| SentFork {
+                after: fork.after as u32,
+                parent: sent_place(&fork.parent),
+                at: fork.at.get(),
+                place: sent_place(&fork.place),
+            });
+            SentAsk::AppendForking(sent_append(prepared)?, Bounded(forks.collect()))
+        }
         Commit::Fork { parent, at, place } => {
             SentAsk::Fork(sent_place(parent), at.map(Sequence::get), sent_place(place))
         }
@@ -74,6 +83,9 @@ pub(crate) fn ask_read(call: u64, get: &Get<'_>) -> Vec<u8> {
         Get::BranchesOf(session) => SentAsk::BranchesOf(session.as_str()),
         Get::Branches { after, limit } => SentAsk::Branches(after.map(SessionId::as_str), *limit as u64),
         Get::Sessions { after, limit } => SentAsk::Sessions(after.map(SessionId::as_str), *limit as u64),
+        Get::Names { of, after, limit, rows } => {
+            SentAsk::Names(of.map(SessionId::as_str), *after, *limit as u64, *rows as u64)
+        }
         Get::End(branch) => SentAsk::End(branch.number, sent_place(&branch.place)),
         Get::Events { branch, range } => {
             SentAsk::Events(branch.number, sent_place(&branch.place), sent_range(*range))

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use super::changes::change_of;
 use super::parts::place_of;
 use super::problem::expect_of;
-use crate::codec::link::{SentAppend, SentAsk, SentPlace, SentWrites};
+use crate::codec::link::{SentAppend, SentAsk, SentFork, SentPlace, SentWrites};
 use crate::codec::{Malformed, decode_record};
-use crate::engine::commit::{Commit, Prepared, PreparedPart};
+use crate::engine::commit::{Commit, Prepared, PreparedFork, PreparedPart, check_forks};
 use crate::engine::durability::Durability;
 use crate::engine::handle_id::HandleId;
 use crate::engine::sidecar::{SidecarTable, SidecarWrites};
@@ -33,6 +33,11 @@ pub(crate) struct Takes {
 pub(crate) fn commit_of(message: &Bytes, ask: &SentAsk<'_>, takes: Takes) -> Option<Result<Commit>> {
     match ask {
         SentAsk::Append(append) => Some(append_of(message, append, takes).map(Commit::Append)),
+        SentAsk::AppendForking(append, forks) => {
+            let forking = append_of(message, append, takes)
+                .and_then(|prepared| Ok(Prepared { forks: forks_of(&forks.0)?, ..prepared }));
+            Some(forking.map(Commit::Append))
+        }
         SentAsk::Fork(parent, at, place) => Some(fork_of(*parent, *at, *place)),
         SentAsk::Write(writes) => Some(writes_of(writes).map(Commit::Records)),
         SentAsk::Change(changes) => {
@@ -53,6 +58,19 @@ fn fork_of(parent: SentPlace<'_>, at: Option<u64>, place: SentPlace<'_>) -> Resu
         at: at.map(Sequence::new),
         place: place_of(place).map_err(malformed)?,
     })
+}
+
+fn forks_of(sent: &[SentFork<'_>]) -> Result<Vec<PreparedFork>> {
+    check_forks(sent.len())?;
+    let fork = |fork: &SentFork<'_>| {
+        Ok(PreparedFork {
+            after: fork.after as usize,
+            parent: place_of(fork.parent).map_err(malformed)?,
+            at: Sequence::new(fork.at),
+            place: place_of(fork.place).map_err(malformed)?,
+        })
+    };
+    sent.iter().map(fork).collect()
 }
 
 fn append_of(message: &Bytes, sent: &SentAppend<'_>, takes: Takes) -> Result<Prepared> {
@@ -86,6 +104,7 @@ fn append_of(message: &Bytes, sent: &SentAppend<'_>, takes: Takes) -> Result<Pre
     let records = writes_of(&sent.writes)?;
     Ok(Prepared {
         parts,
+        forks: Vec::new(),
         durability: if relaxed { Durability::Relaxed } else { Durability::Durable },
         bytes: bytes + records.bytes(),
         records,
@@ -120,4 +139,19 @@ fn writes_of(sent: &SentWrites<'_>) -> Result<SidecarWrites> {
     }
     let writes = writes.from(HandleId::of(sent.by));
     Ok(if sent.relaxed { writes.relaxed() } else { writes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::MAX_BATCH_FORKS;
+
+    #[test]
+    fn an_append_of_a_client_forks_no_more_branches_than_one_of_the_owner() {
+        let place = |branch| SentPlace { session: "s", branch };
+        let fork = SentFork { after: 0, parent: place("main"), at: 0, place: place("b") };
+        assert_eq!(forks_of(&vec![fork; MAX_BATCH_FORKS]).unwrap().len(), MAX_BATCH_FORKS);
+        let refused = forks_of(&vec![fork; MAX_BATCH_FORKS + 1]).unwrap_err();
+        assert!(matches!(refused, Error::Invalid(_)), "{refused}");
+    }
 }

@@ -68,7 +68,7 @@ mod tests {
     use super::*;
     use crate::codec::Bounded;
     use crate::codec::link::{
-        SentAppend, SentExpect, SentNotice, SentPart, SentPlace, SentProblem, SentRange, SentWrites,
+        SentAppend, SentExpect, SentFork, SentNotice, SentPart, SentPlace, SentProblem, SentRange, SentWrites,
     };
     use crate::engine::memory::open;
     use crate::event::NewEvent;
@@ -102,6 +102,15 @@ mod tests {
         };
         let fork = SentPlace { session: "s", branch: "b" };
         let asks = [
+            SentAsk::AppendForking(
+                append.clone(),
+                Bounded(vec![SentFork {
+                    after: 1,
+                    parent: place,
+                    at: 2,
+                    place: SentPlace { branch: "c", ..place },
+                }]),
+            ),
             SentAsk::Append(append),
             SentAsk::Fork(place, Some(2), fork),
             SentAsk::Write(writes()),
@@ -123,7 +132,7 @@ mod tests {
 
     #[test]
     fn messages_as_they_should_be_are_carried_out() {
-        assert_eq!(exchange(&*open(false), &messages()), 9);
+        assert_eq!(exchange(&*open(false), &messages()), 10);
     }
 
     proptest! {

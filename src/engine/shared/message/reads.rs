@@ -69,6 +69,10 @@ pub(crate) fn read_of(reader: &dyn EngineReader, ask: &SentAsk<'_>, look: Look) 
             let after = after.map(session).transpose()?;
             read(Get::Sessions { after: after.as_ref(), limit: limit(*most) })
         }
+        SentAsk::Names(of, after, most, rows) => {
+            let of = of.map(session).transpose()?;
+            read(Get::Names { of: of.as_ref(), after: *after, limit: limit(*most), rows: limit(*rows) })
+        }
         SentAsk::End(number, place) => match branch(*number, *place)? {
             Some(branch) => read(Get::End(&branch)),
             None => Ok(None),

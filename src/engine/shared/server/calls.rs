@@ -98,7 +98,11 @@ impl Calls {
                 self.reply(call, SentAnswer::Heard);
             }
             SentAsk::Status => self.status(call),
-            SentAsk::Append(_) | SentAsk::Fork(..) | SentAsk::Write(_) | SentAsk::Change(_) => {
+            SentAsk::Append(_)
+            | SentAsk::AppendForking(..)
+            | SentAsk::Fork(..)
+            | SentAsk::Write(_)
+            | SentAsk::Change(_) => {
                 self.commit(call, &body, &ask, (called, room), last).await;
             }
             SentAsk::Flush => self.flush(call, called),
