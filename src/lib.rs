@@ -23,7 +23,7 @@
 //! | [`consumer`] | durable consumers. Needs a tokio runtime |
 //! | [`bus`] | handlers in the process, timers, and the spill for when the store cannot be written. Needs a tokio runtime |
 //! | [`config`] | settings from `retold.toml`, the environment and the command line, and where each came from |
-//! | [`agents`] | what knows AI agents: formats of other programs, read and written ([`interop`](agents::interop)), and projections that come along ([`projections`](agents::projections)). Feature `agents` |
+//! | [`agents`] | what knows AI agents: formats of other programs, read and written ([`interop`](agents::interop)), projections that come along ([`projections`](agents::projections)), and full-text search. Feature `agents` |
 //! | [`wire`] | what the front ends share: JSON names, problem documents, exit codes. Feature `agents` |
 //!
 //! A module uses those above it in this table, never those below. `docs/architecture.md` says why.
@@ -105,4 +105,7 @@ mod book {
     mod tutorial {}
     #[doc = include_str!("../docs/cookbook.md")]
     mod cookbook {}
+    #[cfg(feature = "search")]
+    #[doc = include_str!("../docs/search.md")]
+    mod search {}
 }

@@ -28,6 +28,8 @@ pub const MAX_PAYLOAD_BYTES: usize = 256 * 1_024 * 1_024;
 pub const MAX_RECORD_BYTES: usize = MAX_PAYLOAD_BYTES + 64 * 1_024;
 /// Events in one append call, over all its branches.
 pub const MAX_BATCH_EVENTS: usize = 100_000;
+/// Branches that one append call begins as forks.
+pub const MAX_BATCH_FORKS: usize = 2_000;
 /// Encoded bytes in one append call.
 pub const MAX_BATCH_BYTES: usize = 512 * 1_024 * 1_024;
 
@@ -354,6 +356,13 @@ pub const RATE_WINDOW_SECONDS: i64 = 60;
 pub const IMPORT_WINDOW_BYTES: usize = 64 * 1_024;
 /// Parts of a file, each that large, that an import keeps at hand.
 pub const IMPORT_BLOCKS: usize = 4;
+/// Bytes of what a user said that are copied by whoever only asks what a conversation is about.
+pub const BRIEF_BYTES: usize = 4 * 1_024;
+/// Events between two states of a branch that are folded for the sum of a session; over a longer distance, the projection has
+/// snapshots.
+pub const SPENT_EVENTS: u64 = 1_000;
+/// Rows that are looked at for a few names or ids, those of what is deleted and not purged yet among them.
+pub const NAME_ROWS: usize = 10_000;
 /// Levels of nesting in JSON that is read: what serde takes.
 pub const MAX_JSON_DEPTH: usize = 128;
 /// Objects and arrays around an imported record.
@@ -531,11 +540,61 @@ pub const COMPACT_SPARE_BYTES: u64 = 32 << 20;
 /// How often it tries to have no more than these.
 pub const COMPACT_ROUNDS: u32 = 16;
 
+/// Bytes of what is searched for.
+pub const MAX_SEARCH_BYTES: usize = 1_024;
+/// Words and phrases in it.
+pub const MAX_SEARCH_CLAUSES: usize = 64;
+/// Events that a search finds unless it is asked for more …
+pub const SEARCH_HITS: usize = 10;
+/// … and at the most.
+pub const MAX_SEARCH_HITS: usize = 1_000;
+/// Texts that are looked at as answers before others are, at the least.
+pub const SEARCH_CANDIDATES: usize = 64;
+/// Bytes of the piece of a text that an answer shows.
+pub const SEARCH_SNIPPET_BYTES: usize = 200;
+/// Bytes of a word: longer ones are several.
+pub const SEARCH_WORD_BYTES: usize = 64;
+/// Bytes of a text that a word may be written with.
+pub const SEARCH_WORD_SOURCE_BYTES: usize = 160;
+/// Bytes of a text that can be found. Of a longer one this is its beginning.
+pub const MAX_SEARCH_TEXT_BYTES: usize = 16 * 1_024 * 1_024;
+/// Texts of one event. The last of very many has all the rest.
+pub const MAX_SEARCH_PARTS: usize = 4_096;
+/// Positions that a search looks through after those in the index …
+pub const SEARCH_TAIL_EVENTS: u64 = 512;
+/// … and bytes of their texts. With more, it brings the index up to date.
+pub const SEARCH_TAIL_BYTES: usize = 1_024 * 1_024;
+/// Events that were found in the index and are gone from the store, after which the index is swept.
+pub const SEARCH_GONE_DUE: usize = 256;
+/// Positions without an event that an index keeps, to notice when there is one again.
+pub const SEARCH_GONE_KEPT: usize = 16;
+/// Bytes of an index that is built in memory before it is written …
+pub const SEARCH_MEMORY_BYTES: usize = 32 * 1_024 * 1_024;
+/// … and texts in it.
+pub const SEARCH_SEGMENT_TEXTS: usize = 128 * 1_024;
+/// Segments of an index are merged with the next one unless they are so many times larger …
+pub const SEARCH_MERGE_FACTOR: u64 = 3;
+/// … or have more texts together.
+pub const SEARCH_MERGED_TEXTS: u64 = 1_024 * 1_024;
+/// Bytes of a page of an index's file.
+pub const SEARCH_PAGE_BYTES: usize = 16 * 1_024;
+/// Bytes of the list of its files …
+pub const MAX_SEARCH_MANIFEST_BYTES: u64 = 4 * 1_024 * 1_024;
+/// … and segments in it.
+pub const MAX_SEARCH_SEGMENTS: usize = 4_096;
+/// Terms of an index that are read together.
+pub const SEARCH_BLOCK_TERMS: usize = 64;
+/// Indexes of one store, for processes that read its events in different ways.
+pub const SEARCH_INDEXES: usize = 4;
+
 /// Bytes of a file's name on most file systems.
 pub const MAX_FILE_NAME_BYTES: usize = 255;
 /// … and on those that take the least.
 pub const SHORT_FILE_NAME_BYTES: usize = 100;
 
+const _: () = assert!(SEARCH_WORD_BYTES < SEARCH_SNIPPET_BYTES && SEARCH_HITS <= MAX_SEARCH_HITS);
+const _: () = assert!(MAX_SEARCH_PARTS <= u16::MAX as usize && MAX_SEARCH_TEXT_BYTES < (1 << 30));
+const _: () = assert!(SEARCH_MERGED_TEXTS < u32::MAX as u64 && SEARCH_PAGE_BYTES > 8);
 const _: () = assert!(AT_HAND_LANE_EVENTS <= AT_HAND_EVENTS && 2 * AT_HAND_LANE_EVENTS <= LOOK_PAGE);
 const _: () = assert!(LOOK_PAGE <= MAX_PAGE);
 const _: () = assert!(DEFAULT_BUS_WORKERS <= MAX_BUS_WORKERS && NOWAIT_GROUP <= MAX_BATCH_EVENTS);

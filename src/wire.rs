@@ -10,6 +10,8 @@ mod problem;
 mod projected;
 mod repaired;
 mod retired;
+#[cfg(feature = "search")]
+mod search;
 mod timeline;
 mod timer;
 mod transcript;
@@ -24,6 +26,8 @@ pub use problem::{Code, Exit, ProblemDocument, code};
 pub use projected::{ProjectionView, Rebuilt, RetriedView, State, StateChange};
 pub use repaired::RepairedView;
 pub use retired::RetiredView;
+#[cfg(feature = "search")]
+pub use search::SearchHit;
 pub use timeline::TimelineView;
 pub use timer::{FiredView, TimerView};
 pub use transcript::TranscriptEntry;
@@ -301,6 +305,9 @@ pub struct StoreFigures {
     dead: Option<DeadSpaceView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<OwnerView>,
+    #[cfg(feature = "search")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    search_index: Option<SearchIndexView>,
 }
 
 /// What of its file a store could do without.
@@ -325,6 +332,42 @@ impl StoreFigures {
             partial: dead.is_partial,
         });
         self
+    }
+}
+
+#[cfg(feature = "search")]
+impl StoreFigures {
+    /// The same, with the search index, if there is one.
+    #[must_use]
+    pub fn search_index(mut self, index: Option<&crate::agents::search::SearchInfo>) -> Self {
+        self.search_index = index.map(SearchIndexView::from);
+        self
+    }
+}
+
+/// The search index of a store, as JSON.
+#[cfg(feature = "search")]
+#[derive(Clone, Debug, Serialize)]
+struct SearchIndexView {
+    folder: String,
+    bytes: u64,
+    texts: u64,
+    up_to: u64,
+    behind: u64,
+    unread: u64,
+}
+
+#[cfg(feature = "search")]
+impl From<&crate::agents::search::SearchInfo> for SearchIndexView {
+    fn from(info: &crate::agents::search::SearchInfo) -> Self {
+        Self {
+            folder: info.folder.display().to_string(),
+            bytes: info.bytes,
+            texts: info.texts,
+            up_to: info.up_to.get(),
+            behind: info.behind,
+            unread: info.unread,
+        }
     }
 }
 
@@ -383,6 +426,8 @@ impl From<&StoreInfo> for StoreFigures {
             file_bytes: info.file_bytes,
             dead: None,
             owner: info.owner.as_ref().map(OwnerView::from),
+            #[cfg(feature = "search")]
+            search_index: None,
         }
     }
 }

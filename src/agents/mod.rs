@@ -6,6 +6,8 @@ pub mod interop;
 mod one_line;
 pub mod projections;
 pub mod readable;
+#[cfg(feature = "search")]
+pub mod search;
 mod telling;
 
 pub(crate) use one_line::one_line;

@@ -6,7 +6,7 @@ mod log;
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 #[cfg(all(unix, feature = "testkit"))]
 pub(crate) use log::{FolderLog, LoggedFile, Step};
@@ -27,6 +27,31 @@ pub(crate) fn folder_of(file: &Path) -> &Path {
     match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
+    }
+}
+
+/// The folder of a store's search indexes, which are no part of the store: beside its file, whatever name it was opened by.
+pub(crate) fn search_folder(store: &Path) -> PathBuf {
+    let mut name = fs::canonicalize(store).unwrap_or_else(|_| store.to_owned()).into_os_string();
+    name.push(".search");
+    name.into()
+}
+
+/// The file in that folder which says that words of purged events may still be in the indexes.
+pub(crate) fn purged_mark(folder: &Path) -> PathBuf {
+    folder.join("purged")
+}
+
+/// Says so, if the store has such a folder.
+pub(crate) fn mark_purged(store: &Path) -> io::Result<()> {
+    let folder = search_folder(store);
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    let mark = purged_mark(&folder);
+    match new_file(&mark) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.and_then(|_| sync_folder_of(&mark)),
     }
 }
 

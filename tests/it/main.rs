@@ -73,6 +73,9 @@ mod replays;
 mod restore;
 mod retention;
 mod runtimes;
+mod search;
+mod search_random;
+mod search_trouble;
 mod shared;
 #[cfg(unix)]
 mod shared_hostile;

@@ -12,6 +12,7 @@ mod plot;
 mod processes;
 mod quiet;
 mod report;
+mod search;
 mod work;
 
 use options::Options;
@@ -36,6 +37,7 @@ fn main() {
         }
         "crash" => work::crash(&options.job()),
         "processes" => processes::processes(&options),
+        "search" => search::search(&options),
         "growth" => growth::growth(&options),
         "grown" => growth::grown(&options),
         _ => usage("say what to do"),

@@ -10,6 +10,7 @@ pub const USAGE: &str = "\
 usage: retold-peers all    [options]   every work on every peer, in turns; prints the table
        retold-peers run    --work W2 --peer retold --dir DIR [options]   one work on one peer, here and now
        retold-peers processes [options]   one store and several processes, beside one process and beside SQLite
+       retold-peers search [options]   a million texts indexed and searched, beside tantivy
        retold-peers growth [options]   the cost of appending, opening and reading against the size of the store
 
 options: --work W1,W2      only this work

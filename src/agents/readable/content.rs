@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::part::{Part, within};
 use crate::event::Speaker;
-use crate::limits::MAX_CONTENT_DEPTH;
+use crate::limits::{BRIEF_BYTES, MAX_CONTENT_DEPTH};
 
 /// Members that hold what a block says, in the order in which they are tried.
 const SAID: [&str; 13] = [
@@ -28,13 +28,32 @@ const SAID: [&str; 13] = [
 /// Members of an object that only wraps a result.
 const WRAPPED: [&str; 3] = ["output", "metadata", "success"];
 
+/// How much of a text is copied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// All of it.
+    #[default]
+    Whole,
+    /// The beginning of what the user says, and nothing of others: enough to know who says something, and what it is about.
+    Brief,
+}
+
 /// The parts that were read so far.
 #[derive(Default)]
 pub(super) struct Content {
     pub(super) parts: Vec<Part>,
+    pub(super) detail: Detail,
 }
 
 impl Content {
+    pub(super) fn new(detail: Detail) -> Self {
+        Self { parts: Vec::new(), detail }
+    }
+
+    fn is_brief(&self) -> bool {
+        self.detail == Detail::Brief
+    }
+
     /// Adds what a value says. `speaker` says what has no speaker of its own.
     pub(super) fn read(&mut self, value: &Value, speaker: Speaker) {
         self.value(value, speaker, 0);
@@ -46,7 +65,7 @@ impl Content {
         }
         match value {
             Value::Null => {}
-            Value::String(text) if speaker == Speaker::ToolResult => match within(text) {
+            Value::String(text) if speaker == Speaker::ToolResult && !self.is_brief() => match within(text) {
                 // As Codex wraps what a command has printed. Other JSON is what the tool returned.
                 Some(Value::Object(members))
                     if !members.is_empty() && members.keys().all(|name| WRAPPED.contains(&name.as_str())) =>
@@ -107,6 +126,7 @@ impl Content {
                 }
             }
             _ if members.contains_key("inlineData") => self.say(speaker, "[data]"),
+            _ if is_encoded(members) && self.is_brief() => self.say(speaker, "[data]"),
             _ if is_encoded(members) => {
                 let text = text(members, &["data"]).and_then(base64).unwrap_or_else(|| "[data]".to_owned());
                 self.say(speaker, &text);
@@ -134,7 +154,10 @@ impl Content {
         }
         // An empty block says nothing; other objects are results of tools.
         if !members.contains_key("type") && !members.is_empty() && speaker == Speaker::ToolResult {
-            self.say(speaker, &serde_json::to_string(members).unwrap_or_default());
+            match self.detail {
+                Detail::Whole => self.say(speaker, &serde_json::to_string(members).unwrap_or_default()),
+                Detail::Brief => self.say(speaker, "{}"),
+            }
         }
     }
 
@@ -143,7 +166,9 @@ impl Content {
         let of = |names: &[&str]| text(members, names).or_else(|| text(function?, names)).map(str::to_owned);
         let places = ["input", "args", "arguments", "parameters", "action"];
         let mut objects = [Some(members), function].into_iter().flatten();
-        let arguments = objects.find_map(|members| places.iter().find_map(|name| members.get(*name)));
+        let arguments = objects
+            .find_map(|members| places.iter().find_map(|name| members.get(*name)))
+            .filter(|_| self.detail == Detail::Whole);
         let tool = of(&["name", "toolName", "tool_name", "tool"])
             .or_else(|| Some(text(members, &["type"])?.trim_end_matches("_call").to_owned()));
         let id = of(&["id", "call_id", "callId", "toolCallId", "tool_call_id"]);
@@ -181,7 +206,17 @@ impl Content {
         if text.trim().is_empty() {
             return;
         }
+        let is_brief = self.is_brief();
+        let text = match (is_brief, speaker) {
+            (false, _) => text,
+            (true, Speaker::User) => {
+                let text = text.trim_start();
+                text.get(..text.floor_char_boundary(BRIEF_BYTES)).unwrap_or_default()
+            }
+            (true, _) => "",
+        };
         match self.parts.last_mut() {
+            Some(last) if last.speaker == speaker && is_brief && last.text.len() >= BRIEF_BYTES => {}
             Some(last) if last.speaker == speaker && last.call.is_none() && speaker != Speaker::ToolCall => {
                 if !last.text.is_empty() && !last.text.ends_with('\n') {
                     last.text.push('\n');

@@ -13,8 +13,8 @@ pub use usage::EventUsage;
 
 use serde_json::Value;
 
-use crate::event::{Catalogue, Record, Role, Speaker};
-use content::{Content, decoded};
+use crate::event::{Catalogue, Phase, Record, Role, Speaker};
+use content::{Content, Detail, decoded};
 
 /// What people read of an event.
 ///
@@ -44,6 +44,8 @@ pub struct Readable {
     pub parts: Vec<Part>,
     /// What it cost, if it says so.
     pub usage: EventUsage,
+    /// The phase that it reports, if it is about something that has one.
+    pub phase: Option<Phase>,
 }
 
 impl Readable {
@@ -56,7 +58,8 @@ impl Readable {
             let speaker = role.message.as_ref().map(|message| message.speaker);
             let said = summary::of_bytes(event.content_type(), event.payload());
             let parts = speaker.map(|speaker| Part::said(speaker, said.clone())).into_iter().collect();
-            return Self { speaker, summary: summary::line(&said), parts, usage: EventUsage::default() };
+            let (summary, usage) = (summary::line(&said), EventUsage::default());
+            return Self { speaker, summary, parts, usage, phase: role.phase(&Value::Null) };
         }
         let payload: Value = serde_json::from_slice(event.payload()).unwrap_or_default();
         let speaker = role.message.as_ref().map(|message| message.speaker(&payload));
@@ -67,14 +70,24 @@ impl Readable {
             (_, Some(_)) => summary::line(&role.error.text(&payload).unwrap_or_default()),
             (_, None) => summary::of_fields(role, &payload, event),
         };
-        Self { speaker, summary: line, parts, usage: EventUsage::of(role, &payload) }
+        let (usage, phase) = (EventUsage::of(role, &payload), role.phase(&payload));
+        Self { speaker, summary: line, parts, usage, phase }
     }
 }
 
 /// What the parts of a payload say that has this role.
-pub(crate) fn said(role: &Role, payload: &Value, correlation: Option<&str>) -> Vec<Part> {
+fn said(role: &Role, payload: &Value, correlation: Option<&str>) -> Vec<Part> {
+    said_in(Detail::Whole, role, payload, correlation)
+}
+
+/// The same without what they say, but for the beginning of what the user says.
+pub(crate) fn said_briefly(role: &Role, payload: &Value, correlation: Option<&str>) -> Vec<Part> {
+    said_in(Detail::Brief, role, payload, correlation)
+}
+
+fn said_in(detail: Detail, role: &Role, payload: &Value, correlation: Option<&str>) -> Vec<Part> {
     let Some(message) = &role.message else { return Vec::new() };
-    let mut content = Content::default();
+    let mut content = Content::new(detail);
     if let Some(thought) = message.thought.find(payload) {
         content.read(thought, Speaker::Thinking);
     }
@@ -94,13 +107,14 @@ pub(crate) fn said(role: &Role, payload: &Value, correlation: Option<&str>) -> V
     let id = || entity.and_then(|entity| entity.id.text(payload)).or_else(|| correlation.map(str::to_owned));
     let mut parts = content.parts;
     if is_call && !parts.iter().any(|part| part.speaker == Speaker::ToolCall) {
-        let arguments = message.arguments.find(payload).map(decoded);
+        let arguments = message.arguments.find(payload).filter(|_| detail == Detail::Whole).map(decoded);
         parts.push(Part::call(tool(), arguments.as_deref(), id()));
     }
     if speaker == Speaker::ToolResult {
         let failed = !role.error.is_empty();
         if parts.is_empty() {
-            let error = role.error.text(payload).filter(|_| failed).unwrap_or_default();
+            let is_told = failed && detail == Detail::Whole;
+            let error = is_told.then(|| role.error.text(payload)).flatten().unwrap_or_default();
             parts.push(Part::said(Speaker::ToolResult, error));
         }
         for part in parts.iter_mut().filter(|part| part.speaker == Speaker::ToolResult) {

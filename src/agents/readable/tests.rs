@@ -1,5 +1,7 @@
 use super::*;
+use crate::agents::one_line;
 use crate::event::NewEvent;
+use crate::limits::BRIEF_BYTES;
 use crate::store::Store;
 use proptest::prelude::*;
 use serde_json::json;
@@ -11,7 +13,44 @@ fn recorded(event: NewEvent) -> crate::event::Event {
 }
 
 fn read(kind: &'static str, payload: Value) -> Readable {
-    Readable::of(&recorded(NewEvent::new(kind).data(payload)), Catalogue::builtin())
+    let readable = Readable::of(&recorded(NewEvent::new(kind).data(payload.clone())), Catalogue::builtin());
+    is_the_same_in_brief(kind, &payload, &readable.parts);
+    readable
+}
+
+/// In brief, the same speakers say it, and what the user says begins alike.
+fn is_the_same_in_brief(kind: &str, payload: &Value, whole: &[Part]) {
+    let Some(role) = Catalogue::builtin().role(kind) else { return };
+    let brief = said_briefly(role, payload, None);
+    let who = |part: &Part| (part.speaker, part.tool.clone(), part.call.clone(), part.is_error);
+    let brief_who: Vec<_> = brief.iter().map(who).collect();
+    assert_eq!(brief_who, whole.iter().map(who).collect::<Vec<_>>(), "{payload}");
+    for (brief, whole) in brief.iter().zip(whole) {
+        match brief.speaker {
+            Speaker::User => {
+                assert_eq!(one_line(&brief.text, 120), one_line(&whole.text, 120));
+                assert_eq!(brief.is_injected(), whole.is_injected());
+            }
+            _ => assert_eq!(brief.text, ""),
+        }
+    }
+}
+
+#[test]
+fn in_brief_nothing_is_copied_but_the_beginning_of_what_the_user_says() {
+    let long = "a word ".repeat(100_000);
+    let content = json!([{"type": "text", "text": long}, {"type": "text", "text": long}]);
+    for (kind, payload) in [
+        ("message.user", json!({"message": {"role": "user", "content": content}})),
+        ("message.assistant", json!({"message": {"content": content}})),
+        ("tool.completed", json!({"tool": "grep", "result": long})),
+        ("tool.invoked", json!({"tool": "write", "args": {"path": "a", "text": long}})),
+    ] {
+        let parts = said_briefly(Catalogue::builtin().role(kind).unwrap(), &payload, None);
+        let copied: usize = parts.iter().map(|part| part.text.len()).sum();
+        assert!(!parts.is_empty() && copied <= 2 * BRIEF_BYTES, "{kind}: {copied}");
+        assert!(parts.iter().all(|part| part.subject.is_none()));
+    }
 }
 
 fn drawn(readable: &Readable) -> Vec<String> {
