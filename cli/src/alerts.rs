@@ -34,9 +34,18 @@ pub(super) struct Args {
     /// Only alerts since this time, or for this long: 90s, 15m, 1h 30m, 7d
     #[arg(long, value_name = "TIME|SPAN", value_parser = since, conflicts_with = "check")]
     since: Option<Timestamp>,
+    /// Go by when alerts were raised, not by when what they tell of happened: --since, and the times shown
+    #[arg(long)]
+    recorded: bool,
     /// Only this many, the latest
     #[arg(long, value_name = "N", default_value = "50", conflicts_with = "check")]
     limit: usize,
+}
+
+impl Args {
+    fn time(&self, event: &Event) -> Timestamp {
+        if self.recorded { event.recorded() } else { event.occurred() }
+    }
 }
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
@@ -53,7 +62,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
             (last(args, of, &store)?, "no alerts")
         }
     };
-    show(&alerts, none, &mut app.out)
+    show(args, &alerts, none, &mut app.out)
 }
 
 fn of_alerts() -> Result<Filter> {
@@ -66,7 +75,7 @@ fn last(args: &Args, of: Option<Address>, store: &Store) -> Result<Vec<Event>> {
         Some(address) => Query::branch(address)?,
         None => Query::all(),
     };
-    let wanted = |event: &Event| args.since.is_none_or(|since| event.occurred() >= since);
+    let wanted = |event: &Event| args.since.is_none_or(|since| args.time(event) >= since);
     let found = store.events(query.filter(of_alerts()?).reverse())?;
     found.filter(|event| event.as_ref().map_or(true, wanted)).take(args.limit).collect()
 }
@@ -96,7 +105,7 @@ struct Said {
     message: String,
 }
 
-fn show(alerts: &[Event], none: &str, out: &mut Out) -> Outcome {
+fn show(args: &Args, alerts: &[Event], none: &str, out: &mut Out) -> Outcome {
     if !out.is_table() {
         out.begin_list()?;
         return alerts.iter().try_for_each(|event| out.event(event));
@@ -115,7 +124,7 @@ fn show(alerts: &[Event], none: &str, out: &mut Out) -> Outcome {
             _ => PLAIN,
         };
         let lines = table.row(vec![
-            cell(short(event.occurred())).style(DIM),
+            cell(short(args.time(event))).style(DIM),
             cell(&said.severity).style(severity),
             cell(event.kind().trim_start_matches("alert.")).style(NAME),
             cell(event.address()),

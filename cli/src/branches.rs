@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 use super::app::App;
 use super::failure::Outcome;
 use super::named;
+use super::stem::fitted;
 use super::style::{DIM, NAME};
-use super::table::{Table, cell};
+use super::table::{Table, cell, hung};
 use super::view::short;
 use retold::event::{BranchName, SessionId};
 use retold::store::BranchInfo;
 use retold::wire;
+
+/// Columns of a level of the tree.
+pub(super) const LEVEL: usize = 3;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -29,13 +33,13 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         out.begin_list()?;
         return branches.iter().try_for_each(|b| out.item(&wire::Branch::new(b, &current)));
     }
-    let mut table =
-        Table::new(&["BRANCH", "#FROM", "#HEAD", "#OWN EVENTS", "CREATED", "LAST EVENT"], out.width())
-            .spare(&["CREATED"]);
+    let width = out.width();
+    let mut table = Table::new(&["BRANCH", "#FROM", "#HEAD", "#OWN EVENTS", "CREATED", "LAST EVENT"], width)
+        .spare(&["CREATED", "LAST EVENT", "OWN EVENTS"]);
     for (stem, branch) in tree(&branches) {
         let from = branch.parent.as_ref().map(|(_, at)| format!("@{at}")).unwrap_or_default();
         let lines = table.row(vec![
-            cell(format!("{stem}{}", named(branch, &current))).style(NAME),
+            hung(&fitted(&stem, LEVEL, width), named(branch, &current)).style(NAME),
             cell(from),
             cell(branch.head),
             cell(branch.events),
@@ -47,8 +51,14 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     out.lines(table.lines())
 }
 
-/// A branch's name, marked as current if it is and is not `main`, as closed, as one that expires, and as a fork of what is deleted.
+/// A branch's name, and what is special about it.
 pub(super) fn named(branch: &BranchInfo, current: &BranchName) -> String {
+    let (name, marks) = (&branch.place.branch, marks(branch, current));
+    if marks.is_empty() { name.to_string() } else { format!("{name} ({})", marks.join(", ")) }
+}
+
+/// What is special about a branch: that it is current and not `main`, closed, one that expires, a fork of what is deleted.
+pub(super) fn marks(branch: &BranchInfo, current: &BranchName) -> Vec<String> {
     let name = &branch.place.branch;
     let is_current = name == current && *name != BranchName::main();
     let marks = [
@@ -57,8 +67,7 @@ pub(super) fn named(branch: &BranchInfo, current: &BranchName) -> String {
         branch.expires.map(|at| format!("expires {}", short(at))),
         branch.parent_deleted.then(|| "parent deleted".to_owned()),
     ];
-    let marks: Vec<String> = marks.into_iter().flatten().collect();
-    if marks.is_empty() { name.to_string() } else { format!("{name} ({})", marks.join(", ")) }
+    marks.into_iter().flatten().collect()
 }
 
 /// Branches below their parents, by fork point, each with its tree lines.

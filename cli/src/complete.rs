@@ -46,7 +46,39 @@ pub(super) fn script(shell: &str) -> Option<Vec<u8>> {
     let shells = Shells::builtins();
     let mut script = Vec::new();
     shells.completer(shell)?.write_registration(VARIABLE, "retold", "retold", "retold", &mut script).ok()?;
-    Some(script)
+    Some(if shell == "bash" { quoting(&String::from_utf8(script).ok()?).into_bytes() } else { script })
+}
+
+/// What the script of bash says of the word that is completed, and where it ends.
+const WORD: &str = "        words[COMP_CWORD]=\"$2\"\n";
+const END: &str = "        compopt -o nospace\n    fi\n}\n";
+
+/// The script of bash with the quotes that bash leaves to it: names of files may have blanks, and other characters that mean something.
+fn quoting(script: &str) -> String {
+    let unquoted = r#"        # Without a quote, the word still has its backslashes.
+        case "${COMP_WORDS[COMP_CWORD]}" in
+            [\"\']*) words[COMP_CWORD]="$2" ;;
+            *) words[COMP_CWORD]="${2//\\/}" ;;
+        esac
+"#;
+    let quoted = r#"        compopt -o nospace
+    fi
+    local at
+    case "${COMP_WORDS[COMP_CWORD]}" in
+        # Within quotes, bash takes it as it is.
+        [\"\']*) ;;
+        *)
+            for at in "${!COMPREPLY[@]}"; do
+                case "${COMPREPLY[at]}" in
+                    '~/'?*) COMPREPLY[at]="~/$(printf %q "${COMPREPLY[at]:2}")" ;;
+                    *[![:alnum:]./_@:=,+-]*) COMPREPLY[at]="$(printf %q "${COMPREPLY[at]}")" ;;
+                esac
+            done
+            ;;
+    esac
+}
+"#;
+    script.replace(WORD, unquoted).replace(END, quoted)
 }
 
 /// The command, whose arguments offer what their names say they are.
@@ -220,5 +252,8 @@ mod tests {
             assert!(script.contains(VARIABLE) && script.contains("retold"), "{script}");
         }
         assert!(script("tcsh").is_none());
+        let bash = String::from_utf8(script("bash").unwrap()).unwrap();
+        assert_eq!(bash.matches("printf %q").count(), 2, "{bash}");
+        assert!(bash.contains("${2//") && !bash.contains(END), "{bash}");
     }
 }

@@ -2,12 +2,13 @@
 
 use super::annotations::{labels, notes};
 use super::app::App;
-use super::branches::{named, tree};
+use super::branches::{LEVEL, named, tree};
 use super::current::Shown;
 use super::failure::Outcome;
 use super::span::{ago, amount, bar, of_phase, span, sparks, wrapped};
+use super::stem::fitted;
 use super::style::{BAD, DIM, HEADER, NAME, NOTICE, paint};
-use super::table::{Table, cell, clean, shorten};
+use super::table::{Table, cell, clean, hung, shorten};
 use super::view::{Events, View, count, grouped, of_branch, short};
 use retold::agents::projections::{Annotated, Board, Figures, Glance, Life, Stats, Track, Used};
 use retold::event::{Address, BranchName, Event, Phase, Sequence, Timestamp};
@@ -326,10 +327,11 @@ impl Screen<'_> {
             return Ok(());
         }
         self.title("BRANCHES")?;
+        let width = self.app.out.width();
         let rows = tree(branches).into_iter().take(ROWS).map(|(stem, branch)| {
             let from = branch.parent.as_ref().map(|(_, at)| format!("@{at}")).unwrap_or_default();
             vec![
-                cell(format!("{stem}{}", named(branch, &self.current))).style(NAME),
+                hung(&fitted(&stem, LEVEL, width), named(branch, &self.current)).style(NAME),
                 cell(from),
                 cell(branch.head),
                 cell(branch.last.map(|t| ago(t, self.now)).unwrap_or_default()).style(DIM),

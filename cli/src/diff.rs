@@ -1,13 +1,14 @@
 //! `retold diff`
 
 use super::app::App;
+use super::diff_cells::Marking;
 use super::failure::Outcome;
 use super::named;
 use super::output::Format;
-use super::style::{DIM, NAME, PLAIN, of_kind, paint};
-use super::table::{Cell, Table, cell, shorten};
-use super::view::{count, summary};
-use retold::event::{Address, BranchName, Catalogue, Event, Place, Sequence, SessionId};
+use super::style::{DIM, NAME, paint};
+use super::table::{Table, cell};
+use super::view::count;
+use retold::event::{Address, BranchName, Place, Sequence, SessionId};
 use retold::store::{Diff, Store};
 use retold::wire::{Compared, Comparison};
 
@@ -15,6 +16,9 @@ use retold::wire::{Compared, Comparison};
 #[command(after_help = "Examples:
   retold diff run-7 main retry
   retold diff run-7 main@20 retry       the first only up to event 20
+
+= is the same, | differs, < and > are only on one side. Words that differ are coloured, or marked [-so-] and {+so+} without colours; \
+where two events say the same on one line, the places of the payload that differ are shown.
 
 With -o jsonl, each line is a pair of events with the same sequence; with -o json, `pairs` holds them.")]
 pub(super) struct Args {
@@ -100,6 +104,7 @@ pub(super) fn show(app: &mut App, store: &Store, places: (&Place, &Place), diff:
     let room = out.width().map(|w| w.saturating_sub(12) / 2);
     let names = ["#SEQ", left.as_str(), "", right.as_str()];
     let mut table = Table::new(&names, out.width()).widest(room.unwrap_or(usize::MAX));
+    let marking = Marking { room, has_colors: out.has_colors(), catalogue: &catalogue };
     for pair in diff.pairs {
         let pair = pair?;
         let sign = match (&pair.left, &pair.right) {
@@ -108,20 +113,9 @@ pub(super) fn show(app: &mut App, store: &Store, places: (&Place, &Place), diff:
             (None, _) => cell(">"),
             _ => cell("|"),
         };
-        let lines = table.row(vec![
-            cell(pair.sequence),
-            told(pair.left.as_ref(), room, &catalogue),
-            sign.style(DIM),
-            told(pair.right.as_ref(), room, &catalogue),
-        ]);
+        let (old, new) = marking.cells(&pair);
+        let lines = table.row(vec![cell(pair.sequence), old, sign.style(DIM), new]);
         out.lines(lines)?;
     }
     out.lines(table.lines())
-}
-
-fn told(event: Option<&Event>, room: Option<usize>, catalogue: &Catalogue) -> Cell {
-    let Some(event) = event else { return cell("") };
-    let text = format!("{} {}", event.kind(), summary(event, catalogue).text());
-    let style = of_kind(event.kind());
-    cell(shorten(&text, room.unwrap_or(usize::MAX))).style(if style == NAME { PLAIN } else { style })
 }

@@ -37,7 +37,8 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     }
     let names =
         ["#IMPORT", "WHEN", "FORMAT", "#RECORDS", "#BYTES", "#NEW", "#MOVED", "#GONE", "SESSION", "FILE"];
-    let mut table = Table::new(&names, out.width());
+    let mut table =
+        Table::new(&names, out.width()).spare(&["BYTES", "WHEN", "GONE", "MOVED", "NEW", "FORMAT"]);
     for import in &all {
         let changed = |n: fn(&retold::agents::interop::Changed) -> usize| match &import.changed {
             Some(changed) => cell(grouped(n(changed) as u64)),

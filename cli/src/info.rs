@@ -2,9 +2,10 @@
 
 use super::app::App;
 use super::failure::Outcome;
+use super::outdated::outdated;
 use super::style::{DIM, NAME, paint};
 use super::table::{Table, cell, clean};
-use super::view::grouped;
+use super::view::{count, grouped};
 use retold::config::Origin;
 use retold::event::Timestamp;
 use retold::lifecycle::DeadSpace;
@@ -23,8 +24,9 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     }
     let store = app.reading()?;
     let (info, dead) = (store.maintenance().info()?, store.lifecycle().dead_space()?);
+    let index = store.search().info()?;
     if !app.out.is_table() {
-        return app.out.document(&StoreFigures::from(&info).dead_space(dead));
+        return app.out.document(&StoreFigures::from(&info).dead_space(dead).search_index(index.as_ref()));
     }
     let mut rows = vec![
         ("store", info.path.clone()),
@@ -40,6 +42,14 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         ("chunks", grouped(info.chunks)),
         ("position", grouped(info.committed.get())),
     ];
+    if let Some(index) = &index {
+        let texts = count(index.texts, "text");
+        let behind = match index.behind {
+            0 => "up to date".to_owned(),
+            behind => format!("{} behind", count(behind, "event")),
+        };
+        rows.push(("index", format!("{} for search: {texts}, {behind}", size(index.bytes))));
+    }
     if let Some(owner) = &info.owner {
         let who = |program: &str, pid: u32, since: Timestamp| {
             format!("{} (pid {pid}) since {since}", clean(program))
@@ -48,6 +58,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         let clients = owner.clients.iter();
         rows.extend(clients.map(|client| ("client", who(&client.program, client.pid, client.since))));
     }
+    rows.extend(outdated(&store, &app.catalogue()?)?.map(|old| ("outdated", old)));
     rows.into_iter()
         .try_for_each(|(name, value)| app.out.line(format!("{}  {value}", paint(DIM, format!("{name:>10}")))))
 }

@@ -42,14 +42,13 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let session = SessionId::new(&args.session)?;
     if args.set.is_empty() && args.remove.is_empty() {
-        let annotated = app.reading()?.project(Annotations)?.state(session.as_str())?;
+        let annotated = Annotations::of(&app.reading()?, &session)?;
         return show(&session, &annotated, app);
     }
     // Everything is checked before the store is opened.
     let (set, removed) = changes(args)?;
     let store = app.changing()?;
-    let annotations = store.project(Annotations)?;
-    let known = annotations.state(session.as_str())?.labels;
+    let known = Annotations::of(&store, &session)?.labels;
     let mut events: Vec<NewEvent> = Vec::new();
     for label in set.values() {
         if known.get(&label.key).is_none_or(|known| known.value != label.value) {
@@ -65,7 +64,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     if !events.is_empty() {
         Annotations::write(&store, &session, by(events, args.actor.as_deref()))?;
     }
-    let annotated = annotations.state(session.as_str())?;
+    let annotated = Annotations::of(&store, &session)?;
     store.close()?;
     show(&session, &annotated, app)
 }

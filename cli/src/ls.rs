@@ -7,15 +7,16 @@ use super::failure::Outcome;
 use super::label::{Wanted as WantedLabel, has_all, wanted};
 use super::listing::{Page, left_out};
 use super::named;
+use super::outdated::outdated;
 use super::span::{ago, amount, bar, of_phase, since};
 use super::style::{BAD, DIM, NAME, PLAIN};
 use super::table::{Cell, Table, cell};
 use super::view::grouped;
-use retold::agents::projections::{Board, Card, ConversationStatus};
+use retold::agents::projections::{Board, Card, ConversationStatus, Figures, OTHERS};
 use retold::error::{Error, Result};
-use retold::event::{BranchName, NamePattern, Phase, SessionId, Timestamp};
+use retold::event::{BranchName, Filter, NamePattern, Phase, SessionId, Timestamp};
 use retold::limits::MAX_LISTING;
-use retold::store::SessionInfo;
+use retold::store::{Query, SessionInfo, Store};
 use retold::wire::SessionCard;
 
 #[derive(Debug, clap::Args)]
@@ -108,7 +109,7 @@ impl Args {
     }
 
     /// The session with what it is listed by, and whether it is.
-    fn listed(&self, info: SessionInfo, board: &Board) -> Result<(Listed, bool)> {
+    fn listed(&self, info: SessionInfo, store: &Store, board: &Board) -> Result<(Listed, bool)> {
         let mut listed = Listed { first: info.created, last: info.last, card: None, info };
         let mut is_wanted = true;
         if self.needs_times() || self.source.is_some() {
@@ -117,7 +118,9 @@ impl Args {
                 Err(Error::NotFound { .. } | Error::Deleted { .. }) => return Ok((listed, false)),
                 found => found?,
             };
-            is_wanted = self.source.as_ref().is_none_or(|source| figures.sources.contains_key(source));
+            if let Some(source) = &self.source {
+                is_wanted = has_source(store, &listed.info.session, &figures, source)?;
+            }
             if self.needs_times() {
                 (listed.first, listed.last) = (figures.first.unwrap_or(listed.first), figures.newest);
             }
@@ -137,12 +140,31 @@ impl Args {
     }
 }
 
+/// Whether a session has an event of a source.
+fn has_source(store: &Store, session: &SessionId, figures: &Figures, source: &str) -> Result<bool> {
+    // The figures name so many sources, and count the others together.
+    if source != OTHERS && (figures.sources.contains_key(source) || !figures.sources.contains_key(OTHERS)) {
+        return Ok(figures.sources.contains_key(source));
+    }
+    let query = Query::session(session.clone())?.filter(Filter::new().source(source)).limit(1);
+    match store.events(query)?.next().transpose() {
+        // Deleted meanwhile.
+        Err(Error::NotFound { .. } | Error::Deleted { .. }) => Ok(false),
+        // It is there, though it cannot be brought to its newest shape.
+        Err(Error::Upcast { .. }) => Ok(true),
+        found => Ok(found?.is_some()),
+    }
+}
+
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     args.page.after.as_deref().map(SessionId::new).transpose()?;
     let store = app.reading()?;
     let after =
         args.page.after.as_deref().map(|after| named::session(&store, after, &mut app.out)).transpose()?;
-    let board = Board::new(&store, &app.catalogue()?)?;
+    let catalogue = app.catalogue()?;
+    // Before the projections are registered, which may begin to build them anew.
+    let outdated = if app.out.is_table() { outdated(&store, &catalogue)? } else { None };
+    let board = Board::new(&store, &catalogue)?;
     let mut found: Vec<Listed> = Vec::new();
     let mut last: Option<SessionId> = None;
     let mut all = 0usize;
@@ -154,7 +176,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         for info in page {
             // The one after which the page begins says where that is, whether it is wanted or not.
             let is_after = after.as_ref() == Some(&info.session);
-            let (listed, is_wanted) = args.listed(info, &board)?;
+            let (listed, is_wanted) = args.listed(info, &store, &board)?;
             if is_wanted || is_after {
                 found.push(listed);
             }
@@ -189,6 +211,9 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         listed.card = Some(card);
     }
     show(&found, all, app)?;
+    if let Some(old) = outdated {
+        app.out.note(old);
+    }
     if let Some(last) = found.last() {
         left_out(found.len(), last.info.session.as_str(), Some(more), &mut app.out);
     }

@@ -20,6 +20,7 @@ mod delete;
 mod demo;
 mod describe;
 mod diff;
+mod diff_cells;
 #[cfg(test)]
 mod documented;
 mod draft;
@@ -40,6 +41,7 @@ mod known;
 mod label;
 mod lease;
 mod listing;
+mod log;
 mod ls;
 mod man;
 mod migrate;
@@ -47,6 +49,7 @@ mod named;
 mod near;
 mod note;
 mod open;
+mod outdated;
 mod output;
 mod pager;
 mod panics;
@@ -56,10 +59,12 @@ mod promote;
 mod purge;
 mod read;
 mod rebuild;
+mod recording;
 mod repair;
 mod retain;
 mod role_words;
 mod schema;
+mod search;
 mod select;
 mod sessions;
 mod short_help;
@@ -67,13 +72,17 @@ mod show;
 mod span;
 mod state;
 mod state_diff;
+mod state_happened;
 mod stats;
+mod stem;
 mod style;
 mod table;
 mod tail;
 mod template;
+mod text_diff;
 mod timeline;
 mod timers;
+mod told_once;
 mod transcript;
 mod truncate;
 mod types;
@@ -81,6 +90,7 @@ mod unpack;
 mod verify;
 mod view;
 mod watched;
+mod who;
 
 use std::cell::RefCell;
 use std::ffi::OsString;
@@ -194,6 +204,8 @@ enum Verb {
     Get(get::Args),
     /// Show what was said in a session, and what its tools did
     Show(show::Args),
+    /// Find events by what they say
+    Search(search::Args),
     /// List the sessions
     Sessions(sessions::Args),
     /// List the sessions by status, progress, tokens or age
@@ -222,6 +234,8 @@ enum Verb {
     Purge(purge::Args),
     /// Delete sessions, or their first events, by age, number or size
     Retain(retain::Args),
+    /// Print the events of a session with its branches, newest first
+    Log(log::Args),
     /// Compare two branches of a session
     Diff(diff::Args),
     /// Append a branch's own events to its parent
@@ -413,6 +427,7 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Tail(args) => tail::run(args, app),
         Verb::Get(args) => get::run(&args, app),
         Verb::Show(args) => show::run(&args, app),
+        Verb::Search(args) => search::run(&args, app),
         Verb::Sessions(args) => sessions::run(&args, app),
         Verb::Ls(args) => ls::run(&args, app),
         Verb::Describe(args) => describe::run(&args, app),
@@ -427,6 +442,7 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Truncate(args) => truncate::run(&args, app),
         Verb::Purge(args) => purge::run(&args, app),
         Verb::Retain(args) => retain::run(&args, app),
+        Verb::Log(args) => log::run(&args, app),
         Verb::Diff(args) => diff::run(&args, app),
         Verb::Promote(args) => promote::run(&args, app),
         Verb::Adopt(args) => adopt::run(&args, app),

@@ -2,14 +2,15 @@
 //! other begins so; the exact name always wins. Verbs that destroy something take exact names only: [`advised`].
 
 use super::failure::{Ambiguous, Failure};
-use super::known::is_session;
+use super::known::{is_session, was_session};
 use super::near;
 use super::output::Out;
 use super::style::{DIM, paint};
 use retold::error::{Error, Result};
 use retold::event::finding::IdPrefix;
-use retold::event::{Address, BranchName, EventId, Place, SessionId};
+use retold::event::{Address, BranchName, EventId, Invalid, Place, SessionId};
 use retold::store::Store;
+use retold::store::names::{self, SomeNames};
 
 /// Names that an error lists at most.
 const LISTED: usize = 5;
@@ -70,15 +71,13 @@ pub(super) fn event(store: &Store, given: &str) -> Result<EventId, Failure> {
 }
 
 fn session_of(store: &Store, given: &SessionId) -> Result<SessionId, Failure> {
-    let was_deleted = matches!(store.head(given), Err(Error::Deleted { .. }));
-    if was_deleted || is_session(store, given)? {
+    if was_session(store, given)? {
         return Ok(given.clone());
     }
     // Names are listed in order: those that begin so follow.
-    let mut names = store.session_names(Some(given), LISTED + 1)?;
-    names.retain(|name| name.as_str().starts_with(given.as_str()));
-    match one("session", given.as_str(), names)? {
-        Some(session) => Ok(session),
+    let found = begun("session", given.as_str(), names::sessions(store, Some(given), LISTED + 1)?)?;
+    match one("session", given.as_str(), found)? {
+        Some(session) => Ok(SessionId::new(session)?),
         None => Err(advised(store, Error::not_found("session", given))),
     }
 }
@@ -91,12 +90,27 @@ fn branch_of(store: &Store, session: &SessionId, given: &BranchName) -> Result<P
         Err(Error::NotFound { .. }) => {}
         Err(e) => return Err(e.into()),
     }
-    let names = store.branches(session)?.into_iter().map(|branch| branch.place);
-    let names = names.filter(|place| place.branch.as_str().starts_with(given.as_str()));
-    match one("branch", &place.to_string(), names.take(LISTED + 1).collect())? {
-        Some(place) => Ok(place),
+    let found = names::branches(store, session, Some(given), LISTED + 1)?;
+    let found = begun("branch", given.as_str(), found)?.into_iter().map(|name| format!("{session}/{name}"));
+    match one("branch", &place.to_string(), found.collect())? {
+        Some(found) => Ok(Place::clone(found.parse::<Address>()?.place())),
         None => Err(advised(store, Error::not_found("branch", place))),
     }
+}
+
+/// Those of these names, which come right after it, that begin so. If the search was cut short, that must not have been
+/// before the last of them.
+fn begun(what: &'static str, given: &str, found: SomeNames) -> Result<Vec<String>, Failure> {
+    let is_open = found.is_cut && found.names.iter().all(|name| name.starts_with(given));
+    let begun: Vec<String> = found.names.into_iter().filter(|name| name.starts_with(given)).collect();
+    if is_open && begun.len() < 2 {
+        let reason = format!(
+            "`{}` may be short for several, after many that were deleted: give the whole name, or run `retold purge`",
+            given.escape_debug()
+        );
+        return Err(Error::from(Invalid::new(what, reason)).into());
+    }
+    Ok(begun)
 }
 
 /// The only one of those that begin so.
@@ -134,11 +148,9 @@ pub(super) fn advised(store: &Store, error: Error) -> Failure {
 /// Branches that may have been meant, or the sessions.
 fn of_branch(store: &Store, session: &str, branch: &str) -> Result<Vec<String>> {
     let Ok(id) = SessionId::new(session) else { return Ok(Vec::new()) };
-    let branches = match store.branches(&id) {
-        Ok(branches) => branches,
-        Err(Error::NotFound { .. }) => return near::sessions(store, session),
-        Err(e) => return Err(e),
-    };
-    let names = branches.iter().map(|info| info.place.branch.as_str());
-    Ok(near::likely(branch, names).into_iter().map(|name| format!("{session}/{name}")).collect())
+    if !is_session(store, &id)? {
+        return near::sessions(store, session);
+    }
+    let names = near::branches(store, &id, branch)?;
+    Ok(names.into_iter().map(|name| format!("{session}/{name}")).collect())
 }

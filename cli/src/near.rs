@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use super::known::is_session;
 use retold::error::Result;
-use retold::event::SessionId;
 use retold::event::finding::nearest;
-use retold::store::Store;
+use retold::event::{BranchName, Place, SessionId};
+use retold::store::{Store, names};
 
 /// Names that are looked at in each place.
 const WINDOW: usize = 64;
@@ -19,6 +19,23 @@ const SHORTEST: usize = 4;
 /// Sessions that may have been meant: those that begin so, then those with a similar name.
 pub(super) fn sessions(store: &Store, name: &str) -> Result<Vec<String>> {
     let seen = around(store, name)?;
+    Ok(likely(name, seen.iter().map(String::as_str)))
+}
+
+/// Branches of a session that may have been meant.
+pub(super) fn branches(store: &Store, session: &SessionId, name: &str) -> Result<Vec<String>> {
+    let mut seen = BTreeSet::new();
+    for begin in beginnings(name) {
+        let after = BranchName::new(begin).ok();
+        if let Some(exact) = after.as_ref().filter(|exact| exact.as_str() != name)
+            && store.branch(Place::new(session.clone(), exact.clone())).is_ok()
+        {
+            seen.insert(exact.to_string());
+        }
+        if after.is_some() || begin.is_empty() {
+            seen.extend(names::branches(store, session, after.as_ref(), WINDOW)?.names);
+        }
+    }
     Ok(likely(name, seen.iter().map(String::as_str)))
 }
 
@@ -64,7 +81,7 @@ fn around(store: &Store, name: &str) -> Result<BTreeSet<String>> {
             seen.insert(exact.to_string());
         }
         if after.is_some() || begin.is_empty() {
-            seen.extend(store.session_names(after.as_ref(), WINDOW)?.iter().map(SessionId::to_string));
+            seen.extend(names::sessions(store, after.as_ref(), WINDOW)?.names);
         }
     }
     Ok(seen)

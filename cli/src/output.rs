@@ -122,7 +122,7 @@ impl Out {
             quiet,
             data: BufWriter::with_capacity(64 * 1_024, data),
             words: AutoStream::auto(io::stderr()),
-            width: terminal.then(terminal_width).flatten(),
+            width: if terminal { terminal_width() } else { asked_width() },
             list: None,
             pager_failed: Arc::default(),
         }
@@ -140,7 +140,7 @@ impl Out {
             return Ok(());
         }
         self.flush()?;
-        let has_colors = AutoStream::choice(&io::stdout()) != ColorChoice::Never;
+        let has_colors = self.has_colors();
         if let Some(pager) = Pager::start(self.pager_failed.clone()) {
             // It is the pager's: it goes back to its prompt.
             interrupt::ignore();
@@ -168,9 +168,14 @@ impl Out {
         self.format == Format::Table
     }
 
-    /// Columns of the terminal, if data goes to one.
+    /// Columns of the terminal, if data goes to one; else those of `COLUMNS`, if that is set.
     pub(super) fn width(&self) -> Option<usize> {
         self.width
+    }
+
+    /// Whether colors are shown.
+    pub(super) fn has_colors(&self) -> bool {
+        AutoStream::choice(&io::stdout()) != ColorChoice::Never
     }
 
     /// Whether progress bars are wanted and visible.
@@ -318,6 +323,11 @@ fn printing(e: io::Error) -> Failure {
 
 fn terminal_width() -> Option<usize> {
     terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)).filter(|width| *width > 0)
+}
+
+/// Whoever pipes a table to something that shows it can say how wide that is, as with other programs.
+fn asked_width() -> Option<usize> {
+    std::env::var("COLUMNS").ok()?.trim().parse().ok().filter(|width| *width > 0)
 }
 
 /// The parser's output: help to stdout, an error to stderr.

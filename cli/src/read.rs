@@ -46,6 +46,9 @@ pub(super) struct Args {
     /// Latest first
     #[arg(long)]
     reverse: bool,
+    /// Go by when events were recorded, not by when they happened: --since, --until, and the times shown
+    #[arg(long)]
+    recorded: bool,
     /// Without upcasting: as the events were appended
     #[arg(long)]
     raw: bool,
@@ -61,7 +64,7 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
         app.out.for_templates();
     }
     let shown = args.address.as_deref().map(str::parse::<Shown>).transpose()?;
-    let filter = args.select.filter(app)?;
+    let (filter, recorded) = args.select.filter_by(args.recorded, app)?;
     let store = app.reading()?;
     let address = shown.map(|shown| shown.resolve(&store, &mut app.out)).transpose()?;
     let mut query = match &address {
@@ -81,13 +84,14 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
     if args.raw {
         query = query.raw();
     }
+    query = recorded.within(&store, address.as_ref(), query)?;
     let view = match &address {
         Some(address) => of_branch(&store, address)?,
         None => View::All,
     };
     let mut progress = Progress::beside(&app.out, "events", None);
     let catalogue = app.catalogue()?;
-    let mut events = Events::new(&mut app.out, view, catalogue)?.with(args.format);
+    let mut events = Events::new(&mut app.out, view, catalogue)?.recorded(args.recorded).with(args.format);
     let mut stuck = false;
     for event in store.events(query)? {
         match event {

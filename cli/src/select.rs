@@ -2,6 +2,7 @@
 
 use super::app::App;
 use super::failure::Failure;
+use super::recording::Recorded;
 use retold::event::{Catalogue, Filter, Invalid, Pattern, Timestamp};
 
 /// Event filters.
@@ -40,6 +41,27 @@ pub(super) struct Select {
 
 impl Select {
     pub(super) fn filter(&self, app: &App) -> Result<Filter, Failure> {
+        let mut filter = self.but_times(app)?;
+        if let Some(since) = &self.since {
+            filter = filter.since(past("since", since)?);
+        }
+        if let Some(until) = &self.until {
+            filter = filter.until(past("until", until)?);
+        }
+        Ok(filter)
+    }
+
+    /// The filter, and the times that are looked at beside it when they are those of recording.
+    pub(super) fn filter_by(&self, recorded: bool, app: &App) -> Result<(Filter, Recorded), Failure> {
+        if !recorded {
+            return Ok((self.filter(app)?, Recorded::default()));
+        }
+        let time = |flag, text: &Option<String>| text.as_deref().map(|text| past(flag, text)).transpose();
+        let times = Recorded::new(time("since", &self.since)?, time("until", &self.until)?);
+        Ok((self.but_times(app)?, times))
+    }
+
+    fn but_times(&self, app: &App) -> Result<Filter, Failure> {
         let mut filter = Filter::new();
         if !self.kinds.is_empty() {
             let catalogue = app.catalogue()?;
@@ -64,12 +86,6 @@ impl Select {
         }
         for test in &self.payload {
             filter = filter.payload(test.parse()?);
-        }
-        if let Some(since) = &self.since {
-            filter = filter.since(past("since", since)?);
-        }
-        if let Some(until) = &self.until {
-            filter = filter.until(past("until", until)?);
         }
         Ok(filter)
     }

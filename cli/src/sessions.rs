@@ -29,7 +29,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let out = &mut app.out;
     let mut table = out.is_table().then(|| {
         Table::new(&["SESSION", "#EVENTS", "#BRANCHES", "#HEAD", "CREATED", "LAST EVENT"], out.width())
-            .spare(&["CREATED", "HEAD", "BRANCHES"])
+            .spare(&["CREATED", "HEAD", "BRANCHES", "LAST EVENT"])
     });
     out.begin_list()?;
     let (limit, mut shown, mut more) = (args.page.limit(out), 0, false);

@@ -6,10 +6,10 @@ use super::style::{DIM, HEADER, NAME, paint};
 
 /// The verbs that most people need. Each is described by the parser's own text.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Record", &["append", "import", "label"]),
-    ("Look", &["ls", "show", "describe", "read", "tail", "timeline"]),
-    ("Branch and compare", &["fork", "branches", "diff"]),
-    ("State and store", &["state", "stats", "info"]),
+    ("Record", &["append", "import"]),
+    ("Look", &["ls", "show", "search", "describe", "read", "tail", "timeline"]),
+    ("Branch and compare", &["fork", "branches", "log", "diff"]),
+    ("State and store", &["state", "info"]),
 ];
 
 /// Whether the command line asks for the short help of the program itself, not of a verb.

@@ -3,9 +3,10 @@
 use super::app::App;
 use super::current::Shown;
 use super::failure::Outcome;
+use super::told_once::ToldOnce;
 use super::transcript::{Detail, Transcript};
+use super::who::Who;
 use retold::agents::readable::{Part, Readable};
-use retold::event::roles::Speaker;
 use retold::event::{Address, Catalogue, Event};
 use retold::store::Query;
 use retold::wire::TranscriptEntry;
@@ -15,7 +16,7 @@ use retold::wire::TranscriptEntry;
   retold show run-7                     what was said, each call of a tool on one line
   retold show run-7/retry@20 --full     with arguments, results and thoughts in full, up to event 20
   retold show run-7 --speaker user --speaker assistant
-  retold show run-7 -o jsonl            one object per event, with its text, tool and tokens
+  retold show run-7 -o jsonl            one object per event, with its text, tool and tokens; what several records of a message repeat counts once
 
 On a terminal it goes through the pager: RETOLD_PAGER, PAGER or less.")]
 pub(super) struct Args {
@@ -39,27 +40,6 @@ pub(super) struct Args {
     no_pager: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Who {
-    User,
-    Assistant,
-    Thinking,
-    Tool,
-    System,
-}
-
-impl Who {
-    fn is(self, speaker: Speaker) -> bool {
-        match self {
-            Self::User => speaker == Speaker::User,
-            Self::Assistant => speaker == Speaker::Assistant,
-            Self::Thinking => speaker == Speaker::Thinking,
-            Self::Tool => matches!(speaker, Speaker::ToolCall | Speaker::ToolResult),
-            Self::System => speaker == Speaker::System,
-        }
-    }
-}
-
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let catalogue = app.catalogue()?;
     let store = app.reading()?;
@@ -69,10 +49,12 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let mut events = store.events(query)?;
     if !app.out.is_table() {
         app.out.begin_list()?;
+        let mut told = ToldOnce::default();
         for event in events {
             let event = event?;
-            let readable = of(&event, &catalogue, &args.speaker);
+            let mut readable = of(&event, &catalogue, &args.speaker);
             if args.events || !readable.parts.is_empty() {
+                told.leave_new(&event, catalogue.role(event.kind()), &mut readable.usage);
                 app.out.item(&TranscriptEntry::new(&event, &readable))?;
             }
         }

@@ -1,17 +1,20 @@
 //! `retold state`
 
+use std::sync::Arc;
+
 use super::app::App;
 use super::current::Shown;
 use super::failure::Outcome;
 use super::named;
 use super::projections::find;
+use super::state_happened::{happened, last_by};
 use super::style::{DIM, NAME, of_kind, paint};
 use super::table::{Table, cell, clean};
 use super::view::short;
 use retold::error::{Error, Result};
-use retold::event::{Address, Filter, Timestamp};
-use retold::project::{History, Projected, Reading, Scope};
-use retold::store::{Query, Store};
+use retold::event::{Address, Timestamp};
+use retold::project::{DynProjection, History, Projected, Reading, Scope};
+use retold::store::Store;
 use retold::wire;
 
 #[derive(Debug, clap::Args)]
@@ -41,10 +44,10 @@ pub(super) struct Args {
 type States = Projected<serde_json::Value>;
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
-    let projection = find(&args.projection, app)?;
+    let projection: Arc<dyn DynProjection> = find(&args.projection, app)?.into();
     let at = args.at.as_deref().map(str::parse::<Timestamp>).transpose()?;
     let store = app.reading()?;
-    let states = store.project_dyn(projection)?;
+    let states = store.project_dyn(projection.clone())?;
     let of = match states.scope() {
         Scope::Branch => args.of.parse::<Shown>()?.resolve(&store, &mut app.out)?.to_string(),
         Scope::Key => args.of.clone(),
@@ -54,7 +57,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         return show_history(app, history(&states, &of)?);
     }
     let reading = match at {
-        Some(time) if !args.recorded => happened(&store, &states, &of, time)?,
+        Some(time) if !args.recorded => as_of(&store, (&states, &*projection), &of, time)?,
         at => reading(&states, &of, at)?,
     };
     if !app.out.is_table() {
@@ -81,27 +84,22 @@ fn reading(states: &States, of: &str, at: Option<Timestamp>) -> Result<Reading<s
     }
 }
 
-/// The state after the last event that had happened by a time. What came late is not sorted in: a state is always that after one of
-/// the events, in the order in which they were recorded.
-fn happened(store: &Store, states: &States, of: &str, time: Timestamp) -> Result<Reading<serde_json::Value>> {
+/// The state after the last event that had happened by a time. What came late is not sorted in: events count in the order in which
+/// they were recorded. Over several branches, each counts up to its own last event.
+fn as_of(
+    store: &Store,
+    (states, projection): (&States, &dyn DynProjection),
+    of: &str,
+    time: Timestamp,
+) -> Result<Reading<serde_json::Value>> {
     let none = || Error::not_found("event", format!("of {of} that happened at or before {time}"));
     if states.scope() == Scope::Branch {
         let address: Address = of.parse()?;
-        let by_then = Filter::new().until(Timestamp::from_micros(time.micros().saturating_add(1)));
-        let query = Query::branch(address.clone())?.reverse().limit(1).filter(by_then);
-        let last = store.events(query)?.next().transpose()?.ok_or_else(none)?;
+        let last = last_by(store, &address, time)?.ok_or_else(none)?;
         return states.read(Address::from(address.place().clone()).at(last.sequence()));
     }
-    let mut last = None;
-    for change in history(states, of)? {
-        let change = change?;
-        if change.event.occurred() <= time {
-            last = Some(change);
-        }
-    }
-    let last = last.ok_or_else(none)?;
     let mut reading = reading(states, of, None)?;
-    (reading.at, reading.state) = (last.event.position().get(), last.state);
+    (reading.state, reading.at) = happened(store, projection, of, time)?.ok_or_else(none)?;
     Ok(reading)
 }
 

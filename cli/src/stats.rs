@@ -3,7 +3,7 @@
 use super::app::App;
 use super::failure::Outcome;
 use super::named;
-use super::span::{amount, bar, span, sparks};
+use super::span::{amount, bar, span, sparks, wrapped};
 use super::style::{DIM, HEADER, NAME, of_kind, paint};
 use super::table::{Table, cell};
 use super::view::{count, grouped, short};
@@ -90,7 +90,11 @@ fn show(app: &mut App, figures: &Figures, places: &str) -> Outcome {
                     amount(figures.per_minute)
                 ),
             ),
-            ("", format!("{}  {}", sparks(figures.chart.counts.iter()), paint(DIM, format!("{width} each")))),
+            ("", {
+                let pieces = [sparks(figures.chart.counts.iter()), paint(DIM, format!("{width} each"))];
+                let indent = format!("\n{:8}  ", "");
+                wrapped(&pieces, app.out.width().map(|width| width.saturating_sub(10))).replace('\n', &indent)
+            }),
         ]);
     }
     if let Some(last) = &figures.last {
@@ -118,7 +122,11 @@ fn shares(app: &mut App, title: &str, rows: &[(String, u64)], all: u64, kinds: b
         return Ok(());
     }
     app.out.line("")?;
-    let mut table = Table::new(&[title, "#EVENTS", "#SHARE", ""], app.out.width());
+    // Sessions and branches are named to the next command, types and sources are not.
+    let mut table = Table::new(&[title, "#EVENTS", "#SHARE", ""], app.out.width()).whole(match title {
+        "LARGEST SESSIONS" => title,
+        _ => "BRANCH",
+    });
     for (name, n) in rows.iter().take(ROWS) {
         let share = *n as f64 / all.max(1) as f64;
         let style = if kinds { of_kind(name) } else { NAME };

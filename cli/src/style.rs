@@ -4,19 +4,32 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::LazyLock;
 
-use anstyle::{AnsiColor, Style};
+use anstyle::{Ansi256Color, Style};
 
 use super::escape::visible_lines;
 
 pub(super) const HEADER: Style = Style::new().bold();
 pub(super) const DIM: Style = Style::new().dimmed();
-pub(super) const NAME: Style = AnsiColor::Cyan.on_default();
-pub(super) const GOOD: Style = AnsiColor::Green.on_default();
-pub(super) const BAD: Style = AnsiColor::Red.on_default();
-pub(super) const ERROR: Style = AnsiColor::Red.on_default().bold();
-pub(super) const HINT: Style = AnsiColor::Cyan.on_default().bold();
-pub(super) const NOTICE: Style = AnsiColor::Yellow.on_default();
+pub(super) const NAME: Style = color(31);
+pub(super) const GOOD: Style = color(28);
+pub(super) const BAD: Style = color(196);
+pub(super) const ERROR: Style = color(196).bold();
+pub(super) const HINT: Style = color(31).bold();
+pub(super) const NOTICE: Style = color(166);
 pub(super) const PLAIN: Style = Style::new();
+/// Those of branches in a graph, neighbours well apart.
+const BRANCHES: [u8; 6] = [31, 166, 133, 64, 33, 167];
+
+/// One of the 256 colors of xterm, which look the same on every terminal: the first 16 are what a theme makes of them, and yellow on
+/// white or blue on black cannot be read on most. All that are used here can be read on both.
+const fn color(number: u8) -> Style {
+    Ansi256Color(number).on_default()
+}
+
+/// The color of the nth branch of a graph.
+pub(super) fn of_branch(n: usize) -> Style {
+    BRANCHES.get(n % BRANCHES.len()).map_or(NAME, |number| color(*number))
+}
 
 /// The text with its color; colors are removed again where they are off.
 pub(super) fn paint(style: Style, text: impl std::fmt::Display) -> String {
@@ -65,6 +78,27 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// How much of the light of a white surface a color gives back: relative luminance, as WCAG 2 defines it.
+    fn luminance(style: Style) -> f64 {
+        let Some(anstyle::Color::Ansi256(Ansi256Color(number))) = style.get_fg_color() else {
+            panic!("a theme decides what that is: {style:?}");
+        };
+        // Behind the first 16 comes a cube of 6 by 6 by 6.
+        let n = usize::from(number) - 16;
+        let level = |n: usize| [0.0, 95.0, 135.0, 175.0, 215.0, 255.0][n % 6] / 255.0;
+        let linear = |c: f64| if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) };
+        0.2126 * linear(level(n / 36)) + 0.7152 * linear(level(n / 6)) + 0.0722 * linear(level(n))
+    }
+
+    #[test]
+    fn every_color_can_be_read_on_black_and_on_white() {
+        for style in [NAME, GOOD, BAD, ERROR, HINT, NOTICE].into_iter().chain((0..6).map(of_branch)) {
+            let light = luminance(style);
+            let (on_white, on_black) = (1.05 / (light + 0.05), (light + 0.05) / 0.05);
+            assert!(on_white >= 3.5 && on_black >= 3.5, "{style:?}: {on_white:.2}, {on_black:.2}");
+        }
+    }
+
     proptest! {
         /// Whatever the texts are, a terminal is told the two colours and nothing else.
         #[test]
@@ -72,7 +106,7 @@ mod tests {
             let line = shown(&format!("{before}{}{text}", paint(BAD, &text)));
             let hidden = line.chars().filter(|c| super::super::escape::is_hidden(*c) && *c != '\n');
             prop_assert_eq!(hidden.collect::<String>(), "\u{1b}\u{1b}");
-            let has_both = line.contains("\u{1b}[31m") && line.contains("\u{1b}[0m");
+            let has_both = line.contains("\u{1b}[38;5;196m") && line.contains("\u{1b}[0m");
             prop_assert!(has_both, "{}", line);
         }
     }

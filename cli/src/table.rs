@@ -5,7 +5,7 @@ use anstyle::Style;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::escape::push_visible;
-use super::style::{HEADER, PLAIN, paint};
+use super::style::{HEADER, paint};
 
 /// Rows that are measured before the first is shown; later ones may be wider.
 const LOOK_AHEAD: usize = 200;
@@ -16,18 +16,39 @@ const NARROW: [usize; 2] = [20, 10];
 /// Columns with names that are pasted into the next command: they are never cut. A name that is longer than half the terminal
 /// pushes the rest of its row to the right.
 const WHOLE: [&str; 8] = ["SESSION", "BRANCH", "EVENT", "AT", "ID", "TOKEN", "NAME", "OWNER"];
-/// Width reserved for the last cell, if it needs it.
+/// Columns of times: one that is cut says nothing, so they are shown whole or dropped.
+const TIMES: [&str; 9] =
+    ["TIME", "RECORDED", "CREATED", "LAST EVENT", "WHEN", "DUE", "AGAIN AT", "SINCE", "EXPIRES"];
+/// Width reserved for the last cell, if it needs it; and what it gets at least, or nothing.
 const LAST: usize = 20;
+const LEAST_LAST: usize = 8;
 const GAP: &str = "  ";
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Cell {
     text: String,
     style: Style,
+    /// The styles of its pieces, each up to this byte, if they are not all the same.
+    pieces: Vec<(usize, Style)>,
 }
 
 pub(super) fn cell(text: impl ToString) -> Cell {
-    Cell { text: clean(&text.to_string()), style: PLAIN }
+    Cell { text: clean(&text.to_string()), ..Cell::default() }
+}
+
+/// A cell that hangs in a tree, by lines that have to stay as they are.
+pub(super) fn hung(stem: &str, text: impl ToString) -> Cell {
+    Cell { text: format!("{stem}{}", clean(&text.to_string())), ..Cell::default() }
+}
+
+/// A cell of several styles. The texts are [`clean`].
+pub(super) fn pieces(pieces: impl IntoIterator<Item = (String, Style)>) -> Cell {
+    let mut cell = Cell::default();
+    for (text, style) in pieces {
+        cell.text.push_str(&text);
+        cell.pieces.push((cell.text.len(), style));
+    }
+    cell
 }
 
 impl Cell {
@@ -38,6 +59,28 @@ impl Cell {
 
     pub(super) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// As much of it as there is room for.
+    fn painted(&self, shown: &str) -> String {
+        if shown.is_empty() {
+            return String::new();
+        }
+        if self.pieces.is_empty() {
+            return paint(self.style, shown);
+        }
+        let (kept, end) = match shown.strip_suffix('…').filter(|_| shown != self.text) {
+            Some(kept) => (kept, "…"),
+            None => (shown, ""),
+        };
+        let (mut out, mut from) = (String::new(), 0);
+        for (to, style) in &self.pieces {
+            if let Some(piece) = kept.get(from..(*to).min(kept.len())).filter(|piece| !piece.is_empty()) {
+                out.push_str(&paint(*style, piece));
+            }
+            from = *to;
+        }
+        out + end
     }
 }
 
@@ -117,8 +160,11 @@ impl Table {
         }
         let mut lines = Vec::new();
         if !std::mem::replace(&mut self.begun, true) {
-            let header: Vec<Cell> =
-                self.names.iter().map(|n| Cell { text: n.clone(), style: HEADER }).collect();
+            let header: Vec<Cell> = self
+                .names
+                .iter()
+                .map(|n| Cell { text: n.clone(), style: HEADER, ..Cell::default() })
+                .collect();
             lines.push(self.line(&header));
         }
         lines.extend(rows.iter().map(|row| self.line(row)));
@@ -140,6 +186,18 @@ impl Table {
             }
         }
         self.shorten_texts(room, least);
+        let (Some(last), Some(name), Some(false), Some(false)) =
+            (self.widths.last(), self.names.last(), self.whole.last(), self.hidden.last())
+        else {
+            return;
+        };
+        let left = room.saturating_sub(self.all() - (*last).min(LAST));
+        let needed = if TIMES.contains(&name.as_str()) { *last } else { (*last).min(LEAST_LAST) };
+        if left < needed
+            && let Some(hidden) = self.hidden.last_mut()
+        {
+            *hidden = true;
+        }
     }
 
     /// Width of the table.
@@ -155,7 +213,8 @@ impl Table {
         while self.all() > room {
             let texts = self.widths.iter_mut().enumerate().filter(|(i, w)| {
                 let is_text = self.right.get(*i) == Some(&false) && self.hidden.get(*i) == Some(&false);
-                let may = is_text && self.whole.get(*i) == Some(&false);
+                let is_time = self.names.get(*i).is_some_and(|name| TIMES.contains(&name.as_str()));
+                let may = is_text && !is_time && self.whole.get(*i) == Some(&false);
                 *i < last && may && **w > least
             });
             let Some((at, widest)) = texts.max_by_key(|(_, w)| **w) else { return };
@@ -187,7 +246,7 @@ impl Table {
             if right {
                 line.push_str(&" ".repeat(pad));
             }
-            line.push_str(&paint(cell.style, &text));
+            line.push_str(&cell.painted(&text));
             if i < last {
                 if !right {
                     line.push_str(&" ".repeat(pad));
@@ -310,6 +369,49 @@ mod tests {
         assert_eq!(shown(46)[1], "a-session-with-a-lo…       7  why not");
         assert_eq!(shown(38)[0], format!("SUBJECT{}EVENTS  WHY", " ".repeat(15)));
         assert_eq!(shown(30)[1], "a-session-wi…       7  why not");
+    }
+
+    #[test]
+    fn times_are_whole_or_left_out_and_so_is_what_has_no_room() {
+        let lines = |width: usize| -> Vec<String> {
+            let mut table = Table::new(&["SESSION", "#EVENTS", "LAST EVENT"], Some(width));
+            let _ = table.row(vec![cell("s".repeat(36)), cell(7), cell("2026-02-03T04:05:06Z")]);
+            table.lines().iter().map(|l| anstream::adapter::strip_str(l).to_string()).collect()
+        };
+        assert!(lines(66)[1].ends_with("  2026-02-03T04:05:06Z"));
+        assert_eq!(
+            lines(65),
+            [format!("SESSION{}EVENTS", " ".repeat(31)), format!("{}       7", "s".repeat(36))]
+        );
+        let mut table = Table::new(&["SESSION", "STATUS", "TITLE"], Some(50));
+        let _ = table.row(vec![cell("s".repeat(36)), cell("running"), cell("what it is about")]);
+        let shown = table.lines();
+        assert!(!shown[0].contains("TITLE") && !shown[1].contains("what"), "{shown:?}");
+        // Also where the last column is one that is dropped first.
+        for width in 1..60 {
+            let names = ["SESSION", "#EVENTS", "#BRANCHES", "LAST EVENT"];
+            let mut table = Table::new(&names, Some(width)).spare(&["LAST EVENT", "BRANCHES", "EVENTS"]);
+            let _ = table.row(vec![cell("s"), cell(7), cell(1), cell("2026-02-03T04:05:06Z")]);
+            assert_eq!(table.lines().len(), 2, "{width}");
+        }
+    }
+
+    #[test]
+    fn a_cut_cell_keeps_the_styles_of_what_is_left() {
+        let shown = |room: usize| {
+            let cell = pieces([("same ".to_owned(), Style::new()), ("other".to_owned(), crate::style::BAD)]);
+            crate::style::shown(&cell.painted(&shorten(&cell.text, room)))
+        };
+        let whole = shown(10);
+        assert!(whole.starts_with("same ") && whole.contains("mother"), "{whole:?}");
+        assert!(
+            shown(8).contains("mot") && shown(8).ends_with('…') && !shown(8).contains("oth"),
+            "{:?}",
+            shown(8)
+        );
+        assert_eq!(shown(4), "sam…");
+        let tree = hung("   └─ ", "a\nb");
+        assert_eq!(tree.text(), "   └─ a b");
     }
 
     #[test]

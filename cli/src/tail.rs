@@ -7,6 +7,7 @@ use super::failure::{Failure, Outcome};
 use super::named;
 use super::open::is_passing;
 use super::output::{Format, Out};
+use super::recording::Recorded;
 use super::select::Select;
 use super::style::{DIM, paint};
 use super::template::Template;
@@ -49,6 +50,9 @@ pub(super) struct Args {
     /// Exit when all recorded events are printed
     #[arg(long)]
     no_follow: bool,
+    /// Go by when events were recorded, not by when they happened: --since, --until, and the times shown
+    #[arg(long)]
+    recorded: bool,
     /// Without upcasting: as the events were appended
     #[arg(long)]
     raw: bool,
@@ -133,7 +137,7 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
     let mut scope = Scope::parse(args.place.as_deref())?;
     let _ = scope.follow()?;
     let cursor = args.cursor.as_deref().map(str::parse::<Cursor>).transpose()?;
-    let filter = args.select.filter(app)?;
+    let (filter, recorded) = args.select.filter_by(args.recorded, app)?;
     let store = app.reading()?;
     if args.no_follow {
         scope = scope.found(&store, &mut app.out)?;
@@ -147,10 +151,11 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
         .build()
         .map_err(|e| Failure::Io { what: "the runtime".into(), source: e })?;
     let catalogue = app.catalogue()?;
-    let events = Events::new(&mut app.out, view, catalogue)?.with(args.format);
+    let events = Events::new(&mut app.out, view, catalogue)?.recorded(args.recorded).with(args.format);
     let mut tail = Tail {
         scope,
         filter,
+        recorded,
         raw: args.raw,
         from: args.from,
         cursor,
@@ -176,6 +181,7 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
 struct Tail<'a> {
     scope: Scope,
     filter: Filter,
+    recorded: Recorded,
     raw: bool,
     from: Option<From>,
     cursor: Option<Cursor>,
@@ -241,9 +247,11 @@ impl Tail<'_> {
             };
             match next {
                 Some(Ok(Followed::Event { event, cursor })) => {
-                    self.events.event(&event)?;
                     self.cursor = Some(cursor);
-                    self.left -= 1;
+                    if self.recorded.takes(&event) {
+                        self.events.event(&event)?;
+                        self.left -= 1;
+                    }
                 }
                 Some(Ok(Followed::CaughtUp { cursor })) => {
                     self.cursor = Some(cursor);

@@ -99,7 +99,7 @@ impl<'a> Transcript<'a> {
         if readable.parts.is_empty() {
             let is_told = self.detail.everybody
                 && readable.speaker.is_none()
-                && role.is_some_and(|role| !role.error.is_empty() || changes_the_session(role, event));
+                && role.is_some_and(|role| !role.error.is_empty() || changes_the_session(role, &readable));
             if self.detail.events || is_told {
                 self.flush()?;
                 self.other(event, &readable.summary, role)?;
@@ -349,10 +349,8 @@ impl<'a> Transcript<'a> {
 }
 
 /// Whether it says in which phase the session is.
-fn changes_the_session(role: &Role, event: &Event) -> bool {
-    role.has_phase()
-        && role.entity.as_ref().is_none_or(|entity| entity.whole)
-        && role.phase(&serde_json::from_slice(event.payload()).unwrap_or_default()).is_some()
+fn changes_the_session(role: &Role, readable: &Readable) -> bool {
+    readable.phase.is_some() && role.entity.as_ref().is_none_or(|entity| entity.whole)
 }
 
 /// The first line of what a tool returned, and how many more there are.

@@ -19,12 +19,24 @@ pub(super) enum View {
     All,
 }
 
+impl View {
+    fn table(self, time: &str, width: Option<usize>) -> Table {
+        let names: &[&str] = match self {
+            Self::Branch => &["#SEQ", time, "TYPE", "SUMMARY"],
+            Self::Fork => &["#SEQ", "BRANCH", time, "TYPE", "SUMMARY"],
+            Self::All => &["#POSITION", "EVENT", time, "TYPE", "SUMMARY"],
+        };
+        Table::new(names, width).spare(&["TIME", "RECORDED"])
+    }
+}
+
 /// Prints events in the requested format.
 pub(super) struct Events<'a> {
     out: &'a mut Out,
     table: Option<Table>,
     template: Option<Template>,
     view: View,
+    recorded: bool,
     catalogue: Catalogue,
 }
 
@@ -34,14 +46,18 @@ impl<'a> Events<'a> {
         view: View,
         catalogue: Catalogue,
     ) -> Result<Self, super::failure::Failure> {
-        let names: &[&'static str] = match view {
-            View::Branch => &["#SEQ", "TIME", "TYPE", "SUMMARY"],
-            View::Fork => &["#SEQ", "BRANCH", "TIME", "TYPE", "SUMMARY"],
-            View::All => &["#POSITION", "EVENT", "TIME", "TYPE", "SUMMARY"],
-        };
-        let table = out.is_table().then(|| Table::new(names, out.width()).spare(&["TIME"]));
+        let table = out.is_table().then(|| view.table("TIME", out.width()));
         out.begin_list()?;
-        Ok(Self { out, table, template: None, view, catalogue })
+        Ok(Self { out, table, template: None, view, recorded: false, catalogue })
+    }
+
+    /// Shows when events were recorded, if that is asked for, instead of when they happened.
+    pub(super) fn recorded(mut self, recorded: bool) -> Self {
+        self.recorded = recorded;
+        if recorded && self.table.is_some() {
+            self.table = Some(self.view.table("RECORDED", self.out.width()));
+        }
+        self
     }
 
     /// Prints each event with a template instead, if there is one.
@@ -66,7 +82,8 @@ impl<'a> Events<'a> {
             View::All => vec![cell(event.position()), cell(event.address())],
         };
         let kind = cell(event.kind()).style(of_kind(event.kind()));
-        cells.extend([cell(short(event.occurred())).style(DIM), kind, summary(event, &self.catalogue)]);
+        let time = if self.recorded { event.recorded() } else { event.occurred() };
+        cells.extend([cell(short(time)).style(DIM), kind, summary(event, &self.catalogue)]);
         let lines = table.row(cells);
         self.out.lines(lines)
     }

@@ -62,7 +62,8 @@ const OPEN: [(&str, &str); 8] = [
 ];
 
 /// Modules inside a module, each with public names of its own.
-const INNER: [(&str, &str); 3] = [("agents", "interop"), ("agents", "projections"), ("agents", "readable")];
+const INNER: [(&str, &str); 4] =
+    [("agents", "interop"), ("agents", "projections"), ("agents", "readable"), ("agents", "search")];
 
 /// What `sync` has instead: nothing else names it, so that an explorer can run everything. Tests and the testkit may.
 const PRIMITIVES: [&[&str]; 16] = [

@@ -5,9 +5,11 @@ use unicode_width::UnicodeWidthStr;
 
 use super::chart::{Chart, label};
 use super::scale::lasted;
+use super::tree::LEVEL;
 use crate::app::App;
 use crate::failure::Outcome;
 use crate::span::wrapped;
+use crate::stem::fitted;
 use crate::style::{BAD, DIM, GOOD, HEADER, NAME, NOTICE, PLAIN, paint};
 use crate::table::shorten;
 use retold::event::{Phase, Timestamp};
@@ -26,9 +28,12 @@ pub(super) fn draw(chart: &Chart<'_>, app: &mut App) -> Outcome {
     let ends: Vec<(String, Style)> = chart.rows.iter().map(|row| end(row.entity)).collect();
     let wide = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or_default();
     let after = wide(&mut ends.iter().map(|(text, _)| text.width()));
-    let labels: Vec<String> =
-        chart.rows.iter().map(|row| format!("{}{}", row.stem, label(row.entity))).collect();
     let room = LABEL.max(width / 4).min(width.saturating_sub(after + LEAST + 4)).max(8);
+    // A deep tree leaves room for what hangs in it.
+    let stems: Vec<String> =
+        chart.rows.iter().map(|row| fitted(&row.stem, LEVEL, Some(room * 3 / 2))).collect();
+    let rows = || chart.rows.iter().zip(&stems);
+    let labels: Vec<String> = rows().map(|(row, stem)| format!("{stem}{}", label(row.entity))).collect();
     let before = wide(&mut labels.iter().map(|l| l.width())).min(room);
     let bars = width.saturating_sub(before + after + 4).max(LEAST);
 
@@ -41,11 +46,11 @@ pub(super) fn draw(chart: &Chart<'_>, app: &mut App) -> Outcome {
         }
         app.out.line(format!("{}  {}", paint(NOTICE, pad("warnings", before)), painted(&cells)))?;
     }
-    for ((row, label), (end, style)) in chart.rows.iter().zip(labels).zip(ends) {
+    for (((row, stem), label), (end, style)) in rows().zip(labels).zip(ends) {
         let bar = painted(&cells(chart, row.entity, bars));
         let label = pad(&label, before);
-        let label = match label.strip_prefix(&row.stem) {
-            Some(rest) => format!("{}{rest}", paint(DIM, &row.stem)),
+        let label = match label.strip_prefix(stem) {
+            Some(rest) => format!("{}{rest}", paint(DIM, stem)),
             None => label,
         };
         app.out.line(format!("{label}  {bar}  {}", paint(style, end)))?;

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use retold::project::Lasting;
 
+/// Columns of a level of the tree.
+pub(super) const LEVEL: usize = 2;
+
 /// An entity, and how it hangs below the one that it is inside.
 pub(super) struct Row<'a> {
     pub(super) entity: &'a Lasting,

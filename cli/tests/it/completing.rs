@@ -85,3 +85,40 @@ fn a_store_that_cannot_be_read_offers_nothing_and_says_nothing() {
     assert_eq!(offered(&shell, &["read", "run"]).len(), if cfg!(unix) { 2 } else { 0 });
     store.close().unwrap();
 }
+
+/// What bash puts on the command line for the last of these words.
+#[cfg(unix)]
+fn in_bash(shell: &Shell, typed: &str) -> Option<Vec<String>> {
+    use std::process::Command;
+    let script = shell.ok(&["completions", "bash"]);
+    std::fs::write(shell.path("completions.bash"), script).unwrap();
+    // `$2` is the word without the quote that opens it.
+    let word = typed.trim_start_matches(['"', '\'']);
+    let ask = r#"source ./completions.bash 2> /dev/null
+        COMP_WORDS=(retold import "$1"); COMP_CWORD=2; COMP_TYPE=9
+        _clap_complete_retold retold "$2" import 2> /dev/null
+        printf '%s\n' "${COMPREPLY[@]}""#;
+    let mut paths = vec![assert_cmd::cargo::cargo_bin!("retold").parent().unwrap().to_path_buf()];
+    paths.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    let mut command = Command::new("bash");
+    command.args(["--norc", "--noprofile", "-c", ask, "bash", typed, word]);
+    command.current_dir(shell.path("")).env("PATH", std::env::join_paths(paths).unwrap());
+    // Where there is no bash, there is nothing to complete.
+    let said = Said::of(command.output().ok()?);
+    let offered = said.out.lines().filter(|line| !line.starts_with('-')).map(str::to_owned).collect();
+    Some(offered)
+}
+
+#[cfg(unix)]
+#[test]
+fn names_of_files_reach_bash_in_quotes() {
+    let shell = Shell::new();
+    for name in ["my notes.jsonl", "my$(id).jsonl", "plain.jsonl"] {
+        std::fs::write(shell.path(name), "").unwrap();
+    }
+    let Some(all) = in_bash(&shell, "my") else { return };
+    assert_eq!(all, [r"my\ notes.jsonl", r"my\$\(id\).jsonl"]);
+    assert_eq!(in_bash(&shell, r"my\ n").unwrap(), [r"my\ notes.jsonl"]);
+    assert_eq!(in_bash(&shell, "\"my n").unwrap(), ["my notes.jsonl"]);
+    assert_eq!(in_bash(&shell, "pl").unwrap(), ["plain.jsonl"]);
+}

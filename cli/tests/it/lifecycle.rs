@@ -237,8 +237,14 @@ fn info_says_how_much_of_the_file_is_dead_space() {
     assert!(deleted["dead"]["unpurged_bytes"].as_u64() > Some(0), "{deleted}");
     let table = shell.ok(&["info", "-o", "table"]);
     assert!(table.contains("dead space  about ") && table.contains(" to be purged\n"), "{table}");
+    let would = json(&shell.ok(&["purge", "--dry-run", "-o", "json"]));
+    assert_eq!(would["would_free"], deleted["dead"]["unpurged_bytes"], "{would}");
+    let would = shell.ok(&["purge", "--dry-run", "-o", "table"]);
+    assert!(would.starts_with("about ") && would.contains("nothing was changed"), "{would}");
+    assert_eq!(info()["dead"]["unpurged_bytes"], deleted["dead"]["unpurged_bytes"]);
     shell.ok(&["purge"]);
     assert_eq!(info()["dead"]["unpurged_bytes"], 0);
+    assert_eq!(json(&shell.ok(&["purge", "--dry-run", "-o", "json"]))["would_free"], 0);
     assert!(!shell.ok(&["info", "-o", "table"]).contains("to be purged"));
     shell.ok(&["compact"]);
     assert!(info()["dead"]["percent"].as_u64() <= Some(100));

@@ -118,6 +118,25 @@ fn sessions_are_listed_page_by_page_in_every_order() {
 }
 
 #[test]
+fn a_source_is_found_however_many_there_are() {
+    let shell = Shell::new();
+    let lines: String = (0..300)
+        .map(|n| format!("{{\"session\":\"many\",\"type\":\"a.b\",\"source\":\"source-{n}\"}}\n"))
+        .chain(["{\"session\":\"few\",\"type\":\"a.b\",\"source\":\"one\"}\n".to_owned()])
+        .collect();
+    assert_eq!(shell.run_with(&["append", "--ndjson", "-"], &lines).exit, 0);
+    for (source, due) in [
+        ("source-0", &["many"][..]),
+        ("source-299", &["many"]),
+        ("source-300", &[]),
+        ("(others)", &[]),
+        ("one", &["few"]),
+    ] {
+        assert_eq!(names(&shell.ok(&["ls", "--source", source, "-o", "json"])), due, "{source}");
+    }
+}
+
+#[test]
 fn people_see_a_session_on_one_screen() {
     let shell = shell();
     let screen = shell.ok(&["describe", "work", "-o", "table"]);

@@ -1,5 +1,6 @@
 //! Bad input through the real program: a clear sentence, its exit code, nothing lost, nothing half written.
 
+use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -204,12 +205,14 @@ fn a_store_in_use_is_waited_for_and_then_named() {
     let begun = Instant::now();
     shell.fails(5, &["read", "s", "--wait", "0.3"]);
     assert!(begun.elapsed() >= Duration::from_millis(300));
-    let mut waiting = shell.command(&["append", "s", "a.b", "--wait", "20"]);
-    let waiting = waiting.stdout(Stdio::piped()).spawn().unwrap();
-    std::thread::sleep(Duration::from_millis(200));
+    let mut waiting = shell.command(&["append", "s", "a.b", "--wait", "20", "-vv"]);
+    let mut waiting = waiting.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut told = BufReader::new(waiting.stderr.take().unwrap()).lines();
+    assert!(told.any(|line| line.unwrap().contains("Pause")), "it never waited");
     held.close().unwrap();
     drop(held);
-    assert!(waiting.wait_with_output().unwrap().status.success());
+    told.for_each(drop);
+    assert!(waiting.wait().unwrap().success());
     assert_eq!(shell.head("s"), 4);
 }
 

@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use crate::shell::{Said, Shell, json};
 
@@ -66,11 +65,17 @@ fn tail_begins_where_it_is_told() {
 #[test]
 fn a_session_that_is_not_there_yet_is_waited_for() {
     let shell = Shell::with_a_session();
-    let (_running, mut positions) = tail(&shell, &["later/main", "--count", "1"]);
-    std::thread::sleep(Duration::from_millis(300));
-    shell.ok(&["append", "later", "a.b", "--wait", "20"]);
-    assert_eq!(positions.next(), Some(5));
-    assert_eq!(positions.next(), None);
+    // A name that is nearly that of another: it says that it waits.
+    shell.ok(&["append", "laters", "a.b"]);
+    let mut command = shell.command(&["tail", "later/main", "--count", "1", "-o", "jsonl"]);
+    let mut child = Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    let mut said = String::new();
+    BufReader::new(child.0.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    assert!(said.contains("does not exist yet, and is waited for"), "{said}");
+    shell.ok(&["append", "later", "a.b", "--wait", "20", "-q"]);
+    let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
+    assert_eq!(json(&lines.next().unwrap().unwrap())["position"], 6);
+    assert!(lines.next().is_none());
 }
 
 #[cfg(unix)]
@@ -164,4 +169,44 @@ fn the_story_of_the_demo_agrees_with_itself() {
         (spent, &better["resource"]["measures"]["tokens"]["sum"]),
         (&66_100.0.into(), &17_900.0.into())
     );
+}
+
+#[test]
+fn events_are_selected_by_when_they_happened_or_by_when_they_were_recorded() {
+    let shell = Shell::with_a_session();
+    let count = |args: &[&str]| shell.ok(args).lines().count();
+    for verb in
+        [&["read", "s"][..], &["read", "--all"], &["tail", "s/main", "--no-follow", "-q"], &["alerts"]]
+    {
+        if verb == ["alerts"] {
+            // One of what happened in February, raised now.
+            shell.ok(&["append", "s", "alert.due", "--time", "2026-02-03T04:05:09Z"]);
+        }
+        let with = |args: &[&str]| count(&[verb, &["-o", "jsonl"], args].concat());
+        let all = with(&[]);
+        assert_eq!((with(&["--since", "1h"]), with(&["--since", "1h", "--recorded"])), (0, all), "{verb:?}");
+        assert_eq!(with(&["--since", "2026-02-03T04:05:00Z"]), all, "{verb:?}");
+        assert_eq!(with(&["--since", "2999-01-01T00:00:00Z", "--recorded"]), 0, "{verb:?}");
+        if verb != ["alerts"] {
+            assert_eq!(
+                (with(&["--until", "1h"]), with(&["--until", "1h", "--recorded"])),
+                (all, 0),
+                "{verb:?}"
+            );
+            assert_eq!(with(&["--until", "2999-01-01T00:00:00Z", "--recorded"]), all, "{verb:?}");
+        }
+    }
+    // Between two of them, by the times that they have.
+    let lines = shell.ok(&["read", "s", "-o", "jsonl"]);
+    let recorded: Vec<String> =
+        lines.lines().map(|line| json(line)["recorded"].as_str().unwrap().to_owned()).collect();
+    let since = ["read", "s", "--recorded", "--since", &recorded[1], "--until", &recorded[2], "-o", "jsonl"];
+    assert_eq!(json(&shell.ok(&since))["sequence"], 2);
+    let last =
+        ["read", "s", "--recorded", "--until", &recorded[2], "--reverse", "--limit", "1", "-o", "jsonl"];
+    assert_eq!(json(&shell.ok(&last))["sequence"], 2);
+    let table = shell.ok(&["read", "s", "--recorded", "-o", "table"]);
+    assert!(table.contains("RECORDED") && !table.contains("2026-02-03"), "{table}");
+    assert_eq!(count(&["export", "s/main", "--to", "cloudevents", "--since", "1h"]), 0);
+    assert!(shell.fails(2, &["export", "s", "--to", "cloudevents", "--recorded"]).contains("--recorded"));
 }

@@ -158,3 +158,29 @@ fn a_part_of_a_timeline_is_named_by_times_spans_or_sequences() {
     assert!(shell.fails(7, &["timeline", "s", "--from", "+9s", "--to", "+1s"]).contains("after the end"));
     assert!(shell.fails(2, &["timeline", "s", "--from", "later"]).contains("such as +90s"));
 }
+
+#[test]
+fn a_deep_tree_leaves_room_for_names_on_a_narrow_terminal() {
+    let shell = Shell::new();
+    let lines: String = (0..30)
+        .map(|n| {
+            let parent =
+                if n > 0 { format!(",\"parent_tool_use_id\":\"c-{}\"", n - 1) } else { String::new() };
+            let data = format!("{{\"tool\":\"T{n:02}\",\"tool_call_id\":\"c-{n}\"{parent}}}");
+            format!("{{\"session\":\"s\",\"type\":\"tool.invoked\",\"data\":{data}}}\n")
+        })
+        .collect();
+    assert_eq!(shell.run_with(&["append", "--ndjson", "-"], &lines).exit, 0);
+    for columns in ["60", "100"] {
+        let mut command = shell.command(&["timeline", "s", "-o", "table", "-q"]);
+        let drawn = crate::shell::Said::of(command.env("COLUMNS", columns).output().unwrap()).out;
+        for n in 0..30 {
+            let name = format!("T{n:02}");
+            assert!(drawn.lines().any(|line| line.contains(&name)), "{name} at {columns}:\n{drawn}");
+        }
+        let widest = drawn.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= columns.parse::<usize>().unwrap().max(60), "{columns}:\n{drawn}");
+    }
+    // Without a terminal, and with room for it, the tree is whole.
+    assert!(shell.ok(&["timeline", "s", "-o", "table", "-q"]).contains("T29"));
+}
