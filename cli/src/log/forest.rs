@@ -92,12 +92,13 @@ impl Forest {
                     open.extend([at, parent]);
                     continue;
                 }
-                let below = match parent {
-                    Some(parent) => self.owner(parent),
-                    None => deleted.get(&at).copied(),
-                };
+                let own = parent.and_then(|parent| self.owner(parent));
+                // What a deleted branch left can be several lines. The branch knows which it reads.
+                let is_kept = own.is_some_and(|(line, _)| line < branches.len());
+                let below = if is_kept { own } else { deleted.get(&at).copied() };
                 if let Some(line) = self.lines.get_mut(at) {
-                    line.below = below;
+                    // What the branch cannot read any more, its forks know.
+                    line.below = below.or(line.below);
                 }
                 if let Some(hung) = is_hung.get_mut(at) {
                     *hung = true;
@@ -119,8 +120,7 @@ impl Forest {
         order.sort_by_key(|at| branches.get(*at).map(|branch| branch.first));
         for at in order {
             let Some(branch) = branches.get(at) else { continue };
-            if let Some(fork) = self.inherited(store, branches, at, branch)?.filter(|_| branch.parent_deleted)
-            {
+            if let Some(fork) = self.inherited(store, branches, at, branch)? {
                 below.insert(at, fork);
             }
         }
@@ -205,7 +205,9 @@ impl Forest {
             let mut below = self.lines.get(at).and_then(|line| line.below);
             while let Some((number, last)) = below {
                 let Some(line) = self.lines.get_mut(number) else { break };
-                line.cover(branch.first.get(), last, at);
+                if number < branches.len() {
+                    line.cover(branch.first.get(), last, at);
+                }
                 // What a branch that reads as far back itself is forked from is shared in its own turn.
                 let reads_as_much = branches.get(number).is_some_and(|parent| parent.first <= branch.first);
                 below = line.below.filter(|_| !reads_as_much);

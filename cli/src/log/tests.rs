@@ -127,6 +127,28 @@ fn what_was_truncated_is_told_and_shown_where_a_fork_reads_it() {
     );
 }
 
+/// A deleted parent whose event a truncated fork cannot read, and a fork of that fork can.
+#[test]
+fn what_only_a_fork_of_a_fork_reads_is_drawn_once_below_both() {
+    let store = Store::in_memory().unwrap();
+    store.append("s", events(3)).unwrap();
+    store.fork("s@1", "cut").unwrap();
+    store.append("s/cut", events(1)).unwrap();
+    store.fork("s/cut@2", "whole").unwrap();
+    store.lifecycle().delete("s").unwrap();
+    store.lifecycle().truncate("s/cut", Sequence::new(2)).unwrap();
+    let lines = drawn(&store, 70, ALL);
+    assert_eq!(
+        lines,
+        ["● s/cut@2    (cut) (whole) step.done n 0", "● s/whole@1  (main, deleted) step.done n 0"]
+    );
+    let forest = forest(&store);
+    let first: Address = "s/whole@1".parse().unwrap();
+    let (line, sequence) = forest.find(&first).unwrap();
+    assert_eq!(forest.parent(0, 2), Some(first));
+    assert_eq!((sequence, forest.names[line].is_deleted), (1, true));
+}
+
 #[test]
 fn a_page_goes_on_after_another() {
     let store = Store::in_memory().unwrap();
@@ -234,7 +256,7 @@ fn apply(store: &Store, op: &Op, names: &mut u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     /// Beside the log: each branch read for itself, after every change.
     #[test]
@@ -274,7 +296,14 @@ proptest! {
                     assert_eq!(position(&row.address), at);
                     assert!(log.insert(at), "{} is there twice", row.address);
                     match (forest.parent(row.line, row.event.sequence().get()), before.get(&at)) {
-                        (Some(parent), due) => assert_eq!(Some(&position(&parent)), due),
+                        (Some(parent), Some(due)) => assert_eq!(position(&parent), *due),
+                        // Nobody ever read both: the event was forked from what was removed for that branch.
+                        (Some(parent), None) => {
+                            let before = position(&parent);
+                            assert!(before < at);
+                            let of = |at| readable.keys().filter(move |(_, read)| *read == at);
+                            assert!(of(at).all(|(branch, _)| !readable.contains_key(&(branch.clone(), before))));
+                        }
                         // Removed for whoever reads the event.
                         (None, Some(due)) => {
                             assert!(!readable.contains_key(&(row.address.branch().clone(), *due)));
