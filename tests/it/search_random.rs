@@ -5,7 +5,8 @@ use std::fs;
 
 use proptest::prelude::*;
 use retold::agents::search::SearchRequest;
-use retold::{Query, Store};
+use retold::event::roles::Speaker;
+use retold::{Event, Filter, NewEvent, Pattern, Query, SessionId, Store};
 
 use crate::search::{addresses, folder, opened, said};
 use crate::support::quick_dir;
@@ -23,13 +24,18 @@ struct Wanted {
 struct Asked {
     groups: Vec<Vec<Wanted>>,
     unwanted: Vec<Wanted>,
+    session: Option<usize>,
+    speaker: Option<Speaker>,
+    kind: Option<&'static str>,
+    /// Hits of a page.
+    page: usize,
 }
 
 #[derive(Clone, Debug)]
 enum Deed {
     Append {
         session: usize,
-        texts: Vec<Vec<usize>>,
+        texts: Vec<(bool, Vec<usize>)>,
     },
     Fork {
         session: usize,
@@ -64,11 +70,23 @@ fn wanted() -> impl Strategy<Value = Wanted> {
 fn asked() -> impl Strategy<Value = Asked> {
     let groups = prop::collection::vec(prop::collection::vec(wanted(), 1..3), 1..3);
     let unwanted = prop::collection::vec(wanted(), 0..2);
-    (groups, unwanted).prop_map(|(groups, unwanted)| Asked { groups, unwanted })
+    let session = prop::option::weighted(0.3, 0_usize..4);
+    let speaker = prop::option::weighted(0.3, prop::sample::select(vec![Speaker::User, Speaker::Assistant]));
+    let kind = prop::option::weighted(0.3, prop::sample::select(vec!["message.user", "message.*", "tool.*"]));
+    (groups, unwanted, session, speaker, kind, 1_usize..5).prop_map(
+        |(groups, unwanted, session, speaker, kind, page)| Asked {
+            groups,
+            unwanted,
+            session,
+            speaker,
+            kind,
+            page,
+        },
+    )
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
-    let text = prop::collection::vec(0..WORDS.len(), 0..7);
+    let text = (any::<bool>(), prop::collection::vec(0..WORDS.len(), 0..7));
     let session = 0_usize..4;
     prop_oneof![
         6 => (session.clone(), prop::collection::vec(text, 1..6))
@@ -112,6 +130,24 @@ impl Asked {
         all.join(" ")
     }
 
+    fn request(&self) -> SearchRequest {
+        let mut request = SearchRequest::new(self.text());
+        if let Some(n) = self.session {
+            request = request.session(SessionId::new(format!("s{n}")).unwrap());
+        }
+        if let Some(kind) = self.kind {
+            request = request.filter(Filter::new().pattern(Pattern::new(kind).unwrap()));
+        }
+        request.speakers(self.speaker)
+    }
+
+    fn takes(&self, event: &Event) -> bool {
+        let speaker = if event.kind() == "message.user" { Speaker::User } else { Speaker::Assistant };
+        self.session.is_none_or(|n| event.session().as_str() == format!("s{n}"))
+            && self.speaker.is_none_or(|wanted| wanted == speaker)
+            && self.kind.is_none_or(|kind| Pattern::new(kind).unwrap().matches(event.kind()))
+    }
+
     fn is_met(&self, text: &[&str]) -> bool {
         self.groups.iter().all(|group| group.iter().any(|wanted| wanted.is_in(text)))
             && !self.unwanted.iter().any(|unwanted| unwanted.is_in(text))
@@ -124,11 +160,11 @@ fn check(store: &Store, asked: &Asked) {
         let event = event.unwrap();
         let data: serde_json::Value = event.json().unwrap();
         let text: Vec<&str> = data["text"].as_str().unwrap().split_whitespace().collect();
-        if asked.is_met(&text) {
+        if asked.takes(&event) && asked.is_met(&text) {
             plain.insert(event.address().to_string());
         }
     }
-    let found = store.search().find(&SearchRequest::new(asked.text()).limit(1_000)).unwrap();
+    let found = store.search().find(&asked.request().limit(1_000)).unwrap();
     let hits = addresses(&found);
     assert_eq!(hits.iter().cloned().collect::<BTreeSet<_>>(), plain, "{}", asked.text());
     assert_eq!(hits.len(), plain.len(), "each once");
@@ -137,6 +173,16 @@ fn check(store: &Store, asked: &Asked) {
     for hit in &found.hits {
         assert!(!hit.snippet.marks.is_empty(), "{hit:?}");
     }
+    let mut pages = Vec::new();
+    loop {
+        let page = store.search().find(&asked.request().limit(asked.page).offset(pages.len())).unwrap();
+        assert!(page.hits.len() <= asked.page);
+        pages.extend(addresses(&page));
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(pages, hits, "page by page");
 }
 
 fn perform(store: Store, deed: &Deed, dir: &std::path::Path, forks: &mut usize) -> Store {
@@ -144,7 +190,11 @@ fn perform(store: Store, deed: &Deed, dir: &std::path::Path, forks: &mut usize) 
     match deed {
         Deed::Append { session: n, texts } => {
             let text = |words: &Vec<usize>| words.iter().map(|n| WORDS[*n]).collect::<Vec<_>>().join(" ");
-            let events: Vec<_> = texts.iter().map(|words| said(&text(words))).collect();
+            let event = |(is_answer, words): &(bool, Vec<usize>)| match is_answer {
+                true => NewEvent::new("message.assistant").data(serde_json::json!({ "text": text(words) })),
+                false => said(&text(words)),
+            };
+            let events: Vec<_> = texts.iter().map(event).collect();
             store.append(session(n).as_str(), events).unwrap();
         }
         Deed::Fork { session: n } => {
