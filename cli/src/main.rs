@@ -66,9 +66,11 @@ mod role_words;
 mod schema;
 mod search;
 mod select;
+mod serve;
 mod sessions;
 mod short_help;
 mod show;
+mod signals;
 mod span;
 mod state;
 mod state_diff;
@@ -82,7 +84,6 @@ mod template;
 mod text_diff;
 mod timeline;
 mod timers;
-mod told_once;
 mod transcript;
 mod truncate;
 mod types;
@@ -268,6 +269,8 @@ enum Verb {
     Imports(imports::Args),
     /// Export events for other programs, or the imported files
     Export(export::Args),
+    /// Serve the store over HTTP, until Ctrl-C
+    Serve(serve::Args),
     /// Copy the store into a new file, or what is new since an earlier backup, while it is in use
     Backup(backup::BackupArgs),
     /// Restore a store from a backup, or from a chain of them
@@ -355,7 +358,8 @@ fn run(cli: Cli, verb: &str) -> Exit {
             return failure.exit();
         }
     };
-    log(cli.global.verbose, settings.validation().ok());
+    let as_json = matches!(&cli.verb, Verb::Serve(args) if args.logs_json());
+    log(cli.global.verbose, settings.validation().ok(), as_json);
     let mut app = App {
         out,
         // Straight from the flag: a path need not be UTF-8.
@@ -446,6 +450,7 @@ fn dispatch(verb: Verb, app: &mut App) -> Outcome {
         Verb::Diff(args) => diff::run(&args, app),
         Verb::Promote(args) => promote::run(&args, app),
         Verb::Adopt(args) => adopt::run(&args, app),
+        Verb::Serve(args) => serve::run(args, app),
         Verb::Backup(args) => backup::run(&args, app),
         Verb::Restore(args) => backup::restore(&args, app),
         Verb::Compact(args) => compact::run(&args, app),
@@ -492,16 +497,26 @@ fn color_of(args: &[OsString]) -> Color {
     }
 }
 
-fn log(verbose: u8, validation: Option<Validation>) {
+fn log(verbose: u8, validation: Option<Validation>, as_json: bool) {
     use tracing_subscriber::filter::LevelFilter;
     let level = match verbose {
         // Payloads that do not fit are reported as warnings.
+        0 if as_json => LevelFilter::INFO,
         0 if validation == Some(Validation::Warn) => LevelFilter::WARN,
         0 => return,
         1 => LevelFilter::INFO,
         2 => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
+    if as_json {
+        let _ = tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_max_level(level)
+            .with_writer(std::io::stderr)
+            .try_init();
+        return;
+    }
     let colors = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
     let _ = tracing_subscriber::fmt()
         .with_max_level(level)

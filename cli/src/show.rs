@@ -3,10 +3,9 @@
 use super::app::App;
 use super::current::Shown;
 use super::failure::Outcome;
-use super::told_once::ToldOnce;
 use super::transcript::{Detail, Transcript};
 use super::who::Who;
-use retold::agents::readable::{Part, Readable};
+use retold::agents::readable::{Part, Readable, ToldOnce};
 use retold::event::{Address, Catalogue, Event};
 use retold::store::Query;
 use retold::wire::TranscriptEntry;
@@ -54,7 +53,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
             let event = event?;
             let mut readable = of(&event, &catalogue, &args.speaker);
             if args.events || !readable.parts.is_empty() {
-                told.leave_new(&event, catalogue.role(event.kind()), &mut readable.usage);
+                told.leave_new(&event, &catalogue, &mut readable.usage);
                 app.out.item(&TranscriptEntry::new(&event, &readable))?;
             }
         }

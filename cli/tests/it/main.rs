@@ -29,6 +29,7 @@ mod overview;
 mod payload_tests;
 mod refusals;
 mod search;
+mod serve;
 mod shell;
 mod show;
 mod state;

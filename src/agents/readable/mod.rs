@@ -6,9 +6,11 @@
 mod content;
 mod part;
 mod summary;
+mod told_once;
 mod usage;
 
 pub use part::Part;
+pub use told_once::ToldOnce;
 pub use usage::EventUsage;
 
 use serde_json::Value;

@@ -2,24 +2,25 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use retold::agents::readable::EventUsage;
-use retold::event::Event;
-use retold::event::roles::{Measure, Mode, Role};
 use serde_json::Value;
+
+use super::EventUsage;
+use crate::event::{Catalogue, Event, Measure, Mode, Role};
 
 /// Messages that are kept in mind: the records of one follow each other closely.
 const KEPT: usize = 1_024;
 
-/// What was told of which message.
+/// What was told of which message, for those who sum up a transcript.
 #[derive(Debug, Default)]
-pub(super) struct ToldOnce {
+pub struct ToldOnce {
     told: BTreeMap<String, BTreeMap<Measure, f64>>,
     order: VecDeque<String>,
 }
 
 impl ToldOnce {
-    /// Leaves what an event adds to what earlier ones have told of the same message.
-    pub(super) fn leave_new(&mut self, event: &Event, role: Option<&Role>, usage: &mut EventUsage) {
+    /// Leaves in `usage` what an event adds to what earlier ones have told of the same message.
+    pub fn leave_new(&mut self, event: &Event, catalogue: &Catalogue, usage: &mut EventUsage) {
+        let role: Option<&Role> = catalogue.role(event.kind());
         let Some(role) = role.filter(|_| !usage.is_empty() && event.is_json()) else { return };
         let payload: Value = serde_json::from_slice(event.payload()).unwrap_or_default();
         for figure in role.usage.iter().filter(|figure| figure.mode == Mode::Total) {
@@ -64,9 +65,9 @@ fn place<'a>(usage: &'a mut EventUsage, measure: &Measure) -> Option<&'a mut Opt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use retold::agents::readable::Readable;
-    use retold::event::{Catalogue, NewEvent};
-    use retold::store::{Query, Store};
+    use crate::agents::readable::Readable;
+    use crate::event::NewEvent;
+    use crate::store::{Query, Store};
 
     #[test]
     fn what_records_repeat_counts_once_and_what_they_add_counts() {
@@ -85,7 +86,7 @@ mod tests {
             .map(|event| {
                 let event = event.unwrap();
                 let mut usage = Readable::of(&event, catalogue).usage;
-                told.leave_new(&event, catalogue.role(event.kind()), &mut usage);
+                told.leave_new(&event, catalogue, &mut usage);
                 (usage.input, usage.output)
             })
             .collect();

@@ -1,0 +1,224 @@
+//! `retold serve` through the real program, spoken to over TCP.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Stdio};
+
+use serde_json::Value;
+
+use crate::shell::{Said, Shell, json};
+
+const SECRET: &str = "5f0c3a1be2d94c6f8a7b5f0c3a1be2d9";
+
+/// A server that is ended with the test.
+struct Serving {
+    child: Child,
+    address: String,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An answer: its status and its body.
+struct Answer {
+    status: u16,
+    body: String,
+}
+
+impl Serving {
+    fn start(shell: &Shell, args: &[&str]) -> Self {
+        let mut command = shell.command(&[&["serve", "--listen", "127.0.0.1:0"], args].concat());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let said = json(&line);
+        assert!(said["serving"].as_str().unwrap().ends_with("retold.redb"), "{said}");
+        let address = said["urls"][0].as_str().unwrap().strip_prefix("http://").unwrap().to_owned();
+        Self { child, address }
+    }
+
+    fn ask(&self, request: &str, headers: &str, body: &str) -> Answer {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let length = body.len();
+        write!(
+            stream,
+            "{request} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}",
+            self.address
+        )
+        .unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Answer { status, body: body.to_owned() }
+    }
+
+    fn metric(&self, name: &str) -> u64 {
+        let text = self.ask("GET /metrics", "", "").body;
+        let line =
+            text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned));
+        line.unwrap_or_else(|| panic!("{name} is not in {text}")).parse().unwrap()
+    }
+
+    #[cfg(unix)]
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(std::process::Command::new("kill").args([name, &id]).status().unwrap().success());
+    }
+
+    /// How it ended, and what it said on the way.
+    fn wait(mut self) -> Said {
+        let mut err = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        Said { exit: self.child.wait().unwrap().code().unwrap_or(-1), out: String::new(), err }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_and_commands_share_a_store_until_it_is_asked_to_end() {
+    for signal in ["-INT", "-TERM"] {
+        let shell = Shell::with_a_session();
+        let serving = Serving::start(&shell, &[]);
+        assert_eq!(serving.ask("GET /health", "", "").status, 200);
+        assert_eq!(serving.ask("GET /ready", "", "").status, 200);
+        assert_eq!(serving.metric("retold_committed_position"), 4);
+        shell.ok(&["append", "s", "step.done", "--wait", "20"]);
+        assert_eq!(serving.metric("retold_committed_position"), 5);
+        let info = json(&shell.ok(&["info", "-o", "json"]));
+        assert_eq!(info["owner"]["program"], "retold serve", "{info}");
+        serving.signal(signal);
+        let said = serving.wait();
+        assert_eq!((said.exit, said.err.as_str()), (0, ""), "{signal}");
+        assert_eq!(shell.head("s"), 4);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_is_a_client_of_an_application_and_goes_on_when_that_ends() {
+    let shell = Shell::with_a_session();
+    let store = retold::store::Builder::new().program("the application").open(shell.store()).unwrap();
+    let serving = Serving::start(&shell, &[]);
+    assert_eq!(serving.ask("GET /ready", "", "").status, 200);
+    store.append("s", retold::NewEvent::new("step.done")).unwrap();
+    assert_eq!(serving.metric("retold_committed_position"), 5);
+    assert_eq!(store.maintenance().info().unwrap().owner.unwrap().program, "the application");
+    store.close().unwrap();
+    while serving.ask("GET /ready", "", "").status != 200 {}
+    shell.ok(&["append", "s", "step.done", "--wait", "20"]);
+    assert_eq!(serving.metric("retold_committed_position"), 6);
+    serving.signal("-TERM");
+    assert_eq!(serving.wait().exit, 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn events_are_recorded_over_http_while_a_command_appends() {
+    let shell = Shell::with_a_session();
+    let serving = Serving::start(&shell, &[]);
+    let mut command = shell.command(&["append", "--ndjson", "-"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut lines = child.stdin.take().unwrap();
+    for n in 0..50 {
+        writeln!(lines, "{{\"type\": \"step.done\", \"session\": \"s\", \"data\": {n}}}").unwrap();
+        let note = serving.ask(
+            "POST /v1/sessions/s/notes",
+            "Content-Type: application/json\r\n",
+            &format!("{{\"text\": \"note {n}\"}}"),
+        );
+        assert_eq!(note.status, 201, "{}", note.body);
+    }
+    drop(lines);
+    assert!(child.wait().unwrap().success());
+    assert_eq!(serving.metric("retold_committed_position"), 4 + 50 + 50);
+    let events: Vec<Value> = shell.ok(&["read", "--all", "--limit", "1000"]).lines().map(json).collect();
+    let of = |kind: &str| events.iter().filter(|event| event["type"] == kind).count();
+    assert_eq!((of("step.done"), of("session.noted")), (3 + 50, 50));
+    serving.signal("-INT");
+    assert_eq!(serving.wait().exit, 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn tokens_are_read_again_when_the_server_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+    let shell = Shell::with_a_session();
+    let file = shell.path("tokens.toml");
+    let write = |secret: &str| {
+        std::fs::write(&file, format!("[[token]]\nname = 'one'\nsecret = '{secret}'\nscope = 'read'\n"))
+            .unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    write(SECRET);
+    let mut serving = Serving::start(&shell, &["--tokens", "tokens.toml", "--log-json"]);
+    let status = |serving: &Serving, secret: &str| {
+        let header = format!("Authorization: Bearer {secret}\r\n");
+        serving.ask("GET /metrics?q=a-secret-question", &header, "").status
+    };
+    assert_eq!(serving.ask("GET /metrics", "", "").status, 401);
+    assert_eq!(status(&serving, SECRET), 200);
+    let other = SECRET.replace('5', "6");
+    let mut log = BufReader::new(serving.child.stderr.take().unwrap()).lines();
+    let mut all = String::new();
+    let mut until = |words: &str| {
+        for line in log.by_ref() {
+            let line = line.unwrap();
+            all.push_str(&line);
+            if line.contains(words) {
+                return line;
+            }
+        }
+        panic!("{words:?} was not said: {all}")
+    };
+    let line = json(&until("\"status\":200"));
+    assert_eq!(
+        (&line["route"], &line["token"], &line["method"]),
+        (&"/metrics".into(), &"one".into(), &"GET".into())
+    );
+    // A file that is no good changes nothing.
+    write("short");
+    serving.signal("-HUP");
+    until("a secret has");
+    assert_eq!(status(&serving, SECRET), 200);
+    write(&other);
+    serving.signal("-HUP");
+    until("1 token");
+    assert_eq!((status(&serving, SECRET), status(&serving, &other)), (401, 200));
+    serving.signal("-TERM");
+    for line in log {
+        all.push_str(&line.unwrap());
+    }
+    assert_eq!(serving.child.wait().unwrap().code(), Some(0));
+    for secret in [SECRET, &other, "secret-question", "Bearer"] {
+        assert!(!all.contains(secret), "{secret} is in the log: {all}");
+    }
+}
+
+#[test]
+fn what_a_server_may_not_be_started_with_is_told_before_there_is_a_store() {
+    let shell = Shell::new();
+    for (args, says) in [
+        (&["--listen", "0.0.0.0:0"][..], "--tokens"),
+        (&["--listen", "7878"], "--listen"),
+        (&["--insecure", "--tokens", "x"], "cannot be used with"),
+        (&["--tokens", "none.toml"], "none.toml"),
+        (&["--tls-cert", "x"], "--tls-key"),
+        (&["--allow-origin", "*"], "origin"),
+        (&["--host", "http://a"], "host"),
+        (&["--max-connections", "0"], "--max-connections"),
+    ] {
+        let said = shell.fails(2, &[&["serve"], args].concat());
+        assert!(said.contains(says), "{args:?}: {said}");
+    }
+    assert!(!shell.store().exists());
+    shell.ok(&["append", "s", "step.done", "-q"]);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let said = shell.fails(1, &["serve", "--listen", &address]);
+    assert!(said.contains(&address), "{said}");
+}

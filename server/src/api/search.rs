@@ -1,0 +1,202 @@
+//! Finding events by what they say. A token for some sessions finds what is in those, and learns nothing of others.
+
+use axum::extract::State;
+use retold::agents::search::{Hit, SearchRequest};
+use retold::event::{Catalogue, Filter, Pattern, SessionId};
+use retold::limits::{MAX_SEARCH_HITS, SEARCH_HITS};
+use retold::store::Store;
+use retold::wire::SearchHit;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::answer::{Answer, Items};
+use super::asked::{Asked, invalid, past};
+use super::show::Who;
+use crate::access::Access;
+use crate::app::App;
+use crate::problem::Problem;
+use crate::tokens::Scope;
+
+/// Hits that are looked at for a token that may read some sessions only.
+const LOOKED_AT: usize = 10 * MAX_SEARCH_HITS;
+
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(search))
+}
+
+/// What is searched for, and where.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Wanted {
+    /// Words, `"phrases"`, `beginnings*`, alternatives with `OR`, and what must not be there: `-word`.
+    #[param(required, example = "login timeout")]
+    q: String,
+    /// Only in this session.
+    session: Option<String>,
+    /// Only what these say: user, assistant, thinking, tool or system. May come more than once.
+    speaker: Vec<Who>,
+    /// Events of a page, 1 to 1000; 10 unless it is given.
+    limit: Option<usize>,
+    /// Leave out this many of the best: `next` of the page before.
+    offset: Option<usize>,
+    /// Only types that match this glob. May come more than once, for any of them.
+    r#type: Vec<String>,
+    /// Only events of this source.
+    source: Option<String>,
+    /// Only events of this actor.
+    actor: Option<String>,
+    /// Only events of this correlation.
+    correlation: Option<String>,
+    /// Only events of at least this priority.
+    priority: Option<u8>,
+    /// Only events with this metadata, `KEY=VALUE`. May come more than once, for all of them.
+    meta: Vec<String>,
+    /// Only events whose payload passes this test, as in `/tool == "cargo"`. May come more than once, for all of them.
+    r#where: Vec<String>,
+    /// Only events that occurred at or after this time, or in the last `15m`, `7d`.
+    since: Option<String>,
+    /// Only events that occurred before this time, or longer ago than this.
+    until: Option<String>,
+}
+
+impl Wanted {
+    fn filter(&self, catalogue: &Catalogue) -> Result<Filter, Problem> {
+        let mut filter = Filter::new();
+        for kind in &self.r#type {
+            let pattern = Pattern::new(kind).or_else(|e| match catalogue.find(kind) {
+                Some(known) => Pattern::new(known.name()),
+                None => Err(e),
+            });
+            filter = filter.pattern_in(pattern?, catalogue);
+        }
+        if let Some(source) = &self.source {
+            filter = filter.source(source);
+        }
+        if let Some(actor) = &self.actor {
+            filter = filter.actor(actor);
+        }
+        if let Some(correlation) = &self.correlation {
+            filter = filter.correlation(correlation);
+        }
+        if let Some(priority) = self.priority {
+            filter = filter.priority_at_least(priority);
+        }
+        for pair in &self.meta {
+            let Some((key, value)) = pair.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+                return Err(invalid("meta", format!("`{pair}` is not KEY=VALUE")));
+            };
+            filter = filter.meta(key, value);
+        }
+        for test in &self.r#where {
+            filter = filter.payload(test.parse()?);
+        }
+        if let Some(since) = &self.since {
+            filter = filter.since(past("since", since)?);
+        }
+        if let Some(until) = &self.until {
+            filter = filter.until(past("until", until)?);
+        }
+        Ok(filter)
+    }
+
+    fn request(&self, session: Option<SessionId>, catalogue: &Catalogue) -> Result<SearchRequest, Problem> {
+        let speakers = self.speaker.iter().flat_map(|who| who.speakers()).copied();
+        let request = SearchRequest::new(&self.q).speakers(speakers).filter(self.filter(catalogue)?);
+        Ok(match session {
+            Some(session) => request.session(session),
+            None => request,
+        })
+    }
+}
+
+/// Find events by what they say.
+///
+/// Case and accents do not count. With a token for some sessions, `score`, `up_to` and `unread` are left out: they depend on what is in
+/// others.
+#[utoipa::path(get, path = "/v1/search", tag = "search", params(Wanted), responses(
+    (status = 200, description = "`hits`: the best first, as `retold search -o json` has them, each with a `snippet` and in `marks` where in it, in bytes of \
+        UTF-8, what was found begins and ends; `next`: the `offset` of the next page, or null; `up_to`: everything up to this position was looked through; \
+        `unread`: events that could not be read", body = Object, content_type = "application/json"),
+    (status = 400, description = "There is no word to search for", body = Object, content_type = "application/problem+json"),
+))]
+async fn search(access: Access, app: State<App>, Asked(asked): Asked<Wanted>) -> Result<Answer, Problem> {
+    access.somewhere(Scope::Read)?;
+    let session = asked.session.as_deref().map(SessionId::new).transpose()?;
+    if let Some(session) = &session {
+        access.session(Scope::Read, session)?;
+    }
+    let limit = match asked.limit.unwrap_or(SEARCH_HITS) {
+        limit @ 1..=MAX_SEARCH_HITS => limit,
+        limit => return Err(invalid("limit", format!("is {limit}; use 1 to {MAX_SEARCH_HITS}"))),
+    };
+    let offset = asked.offset.unwrap_or_default();
+    app.call(move |store| {
+        let request = asked.request(session, store.catalogue())?;
+        match access.everywhere(Scope::Read) {
+            Ok(()) => everywhere(store, request, limit, offset),
+            Err(_) => somewhere(store, &access, &request, limit, offset),
+        }
+    })
+    .await
+}
+
+fn everywhere(store: &Store, request: SearchRequest, limit: usize, offset: usize) -> Result<Answer, Problem> {
+    let found = store.search().find(&request.limit(limit).offset(offset))?;
+    let (mut items, mut given) = (Items::new(limit), offset);
+    for hit in found.hits.iter() {
+        if items.is_full() {
+            break;
+        }
+        items.push(&SearchHit::from(hit))?;
+        given += 1;
+    }
+    let has_more = found.more || given < offset + found.hits.len();
+    let head = json!({ "up_to": found.up_to.get(), "unread": found.unread });
+    items.within(&head, "hits", &Some(given).filter(|_| has_more))
+}
+
+/// Hits in other sessions do not count: neither among the limit, nor in what is left out.
+fn somewhere(
+    store: &Store,
+    access: &Access,
+    request: &SearchRequest,
+    limit: usize,
+    offset: usize,
+) -> Result<Answer, Problem> {
+    let (mut items, mut skipped, mut looked_at) = (Items::new(limit), 0, 0);
+    let mut given = 0;
+    while looked_at < LOOKED_AT {
+        let page = request.clone().limit(MAX_SEARCH_HITS).offset(looked_at);
+        let found = store.search().find(&page)?;
+        looked_at += found.hits.len();
+        for hit in found.hits.iter().filter(|hit| access.may(Scope::Read, hit.event.session())) {
+            if skipped < offset {
+                skipped += 1;
+                continue;
+            }
+            if items.is_full() {
+                return items.named("hits", &Some(offset + given));
+            }
+            items.push(&unscored(hit)?)?;
+            given += 1;
+        }
+        if !found.more || found.hits.is_empty() {
+            break;
+        }
+    }
+    items.named("hits", &None::<usize>)
+}
+
+/// A hit without its score, which tells how often words are said elsewhere.
+fn unscored(hit: &Hit) -> Result<Map<String, Value>, Problem> {
+    let text = Answer::of(&SearchHit::from(hit))?;
+    let mut members: Map<String, Value> = serde_json::from_str(text.text()).map_err(|e| {
+        Problem::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, "internal", e.to_string())
+    })?;
+    members.remove("score");
+    Ok(members)
+}

@@ -1,0 +1,170 @@
+//! Timers: events that are recorded later, once.
+
+use axum::extract::State;
+use retold::bus::timers::{Due, Timer};
+use retold::error::Error;
+use retold::event::{Address, BranchName, EventId, SessionId};
+use retold::limits::MAX_LISTING;
+use retold::store::Store;
+use retold::wire::TimerView;
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::answer::{Answer, Items};
+use super::asked::{Asked, Sent, invalid, limit, span};
+use super::branches::Names;
+use super::deliveries::event;
+use crate::access::Access;
+use crate::app::App;
+use crate::input::InPath;
+use crate::problem::Problem;
+use crate::tokens::Scope;
+
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(one, cancel))
+}
+
+/// A timer: an event, its branch, and one of `after` and `at`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Make {
+    /// The session.
+    #[schema(example = "run-7")]
+    session: String,
+    /// The branch; main unless it is given.
+    branch: Option<String>,
+    /// The event. Its id is the timer's: the same request again changes nothing.
+    #[schema(value_type = Object, example = json!({"type": "run.timed_out"}))]
+    event: Box<RawValue>,
+    /// After this delay: seconds, or `10m`.
+    #[schema(example = "10m")]
+    after: Option<String>,
+    /// At this time.
+    at: Option<String>,
+}
+
+impl Make {
+    fn due(&self) -> Result<Due, Problem> {
+        match (&self.after, &self.at) {
+            (Some(after), None) => Ok(Due::After(span("after", after)?)),
+            (None, Some(at)) => Ok(Due::At(at.parse()?)),
+            _ => Err(invalid("due", "is one of `after` and `at`: give one of them")),
+        }
+    }
+}
+
+/// List the timers: those that were refused, then the others, the next one first.
+///
+/// Of more than 10000 timers, the first 10000 are listed.
+#[utoipa::path(get, path = "/v1/timers", tag = "timers", params(Names), responses(
+    (status = 200, description = "`timers`: as `retold timers ls -o json` has them; `next`: the `after` of the next page, or null",
+        body = Object, content_type = "application/json"),
+    (status = 404, description = "There is no timer `after`", body = Object, content_type = "application/problem+json"),
+))]
+async fn list(access: Access, app: State<App>, Asked(asked): Asked<Names>) -> Result<Answer, Problem> {
+    access.somewhere(Scope::Read)?;
+    let limit = limit(asked.limit)?;
+    let after = asked.after.as_deref().map(str::parse::<EventId>).transpose()?;
+    app.call(move |store| {
+        let mut timers = store.timers().list(MAX_LISTING)?;
+        timers.retain(|timer| access.may(Scope::Read, &timer.place.session));
+        let from = match after {
+            None => 0,
+            Some(after) => match timers.iter().position(|timer| timer.id == after) {
+                Some(at) => at + 1,
+                None => return Err(Error::not_found("timer", after).into()),
+            },
+        };
+        let (mut items, mut next) = (Items::new(limit), None);
+        for timer in timers.iter().skip(from) {
+            if items.is_full() {
+                return items.named("timers", &next);
+            }
+            items.push(&TimerView::from(timer))?;
+            next = Some(timer.id);
+        }
+        items.named("timers", &None::<EventId>)
+    })
+    .await
+}
+
+/// Record an event later, exactly once.
+///
+/// It fires while a program runs the timers of the store; what came due in the meantime fires when one starts.
+#[utoipa::path(post, path = "/v1/timers", tag = "timers", request_body = Make, responses(
+    (status = 201, description = "The timer; `Location` says where it is", body = Object, content_type = "application/json"),
+    (status = 404, description = "There is no such branch", body = Object, content_type = "application/problem+json"),
+    (status = 409, description = "The event is recorded, or its id has another timer", body = Object, content_type = "application/problem+json"),
+))]
+async fn add(access: Access, app: State<App>, Sent(sent): Sent<Make>) -> Result<Answer, Problem> {
+    let session = SessionId::new(&sent.session)?;
+    access.session(Scope::Append, &session)?;
+    let branch = sent.branch.as_deref().map_or_else(|| Ok(BranchName::main()), BranchName::new)?;
+    let (event, due) = (event(&sent.event)?, sent.due()?);
+    let id = event.id();
+    app.call(move |store| {
+        match store.timers().schedule(Address::new(session, branch), event, due) {
+            // Where else the id is recorded is told to those who may read there.
+            Err(Error::Duplicate { at, .. }) if !access.may(Scope::Read, at.session()) => Err(taken(id)),
+            Err(Error::Exists { .. }) if seen(store, &access, id)?.is_none() => Err(taken(id)),
+            Err(error) => Err(error.into()),
+            Ok(timer) => {
+                Ok(Answer::of(&TimerView::from(&timer))?.created(format!("/v1/timers/{}", timer.id)))
+            }
+        }
+    })
+    .await
+}
+
+fn taken(id: EventId) -> Problem {
+    Problem::new(axum::http::StatusCode::CONFLICT, "duplicate", format!("the id {id} is taken"))
+        .with("id", id.to_string())
+}
+
+/// A timer, if the token may read its session.
+fn seen(store: &Store, access: &Access, id: EventId) -> Result<Option<Timer>, Problem> {
+    match store.timers().get(id) {
+        Err(Error::NotFound { .. }) => Ok(None),
+        found => Ok(Some(found?).filter(|timer| access.may(Scope::Read, &timer.place.session))),
+    }
+}
+
+/// Show a timer.
+#[utoipa::path(get, path = "/v1/timers/{id}", tag = "timers",
+    params(("id" = String, Path, description = "The id of the timer and of its event")),
+    responses(
+    (status = 200, description = "The timer", body = Object, content_type = "application/json"),
+    (status = 404, description = "There is no such timer", body = Object, content_type = "application/problem+json"),
+))]
+async fn one(access: Access, app: State<App>, InPath(id): InPath<String>) -> Result<Answer, Problem> {
+    access.somewhere(Scope::Read)?;
+    let id: EventId = id.parse()?;
+    app.call(move |store| {
+        let timer = seen(store, &access, id)?.ok_or_else(|| Error::not_found("timer", id))?;
+        Answer::of(&TimerView::from(&timer))
+    })
+    .await
+}
+
+/// Cancel a timer before it fires.
+#[utoipa::path(delete, path = "/v1/timers/{id}", tag = "timers",
+    params(("id" = String, Path, description = "The id of the timer and of its event")),
+    responses(
+    (status = 200, description = "It does not fire", body = Object, content_type = "application/json"),
+    (status = 404, description = "There is no such timer; it may have fired", body = Object, content_type = "application/problem+json"),
+))]
+async fn cancel(access: Access, app: State<App>, InPath(id): InPath<String>) -> Result<Answer, Problem> {
+    access.somewhere(Scope::Append)?;
+    let id: EventId = id.parse()?;
+    app.call(move |store| {
+        let timer = seen(store, &access, id)?.ok_or_else(|| Error::not_found("timer", id))?;
+        access.session(Scope::Append, &timer.place.session)?;
+        store.timers().cancel(id)?;
+        Answer::of(&json!({ "id": id.to_string(), "done": "cancelled" }))
+    })
+    .await
+}

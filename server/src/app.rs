@@ -1,0 +1,171 @@
+//! What every request needs.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use axum::http::StatusCode;
+use retold::Store;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::limits::{CALLS, Limits};
+use crate::metrics::Metrics;
+use crate::probe::Probe;
+use crate::problem::Problem;
+use crate::rates::Rates;
+use crate::streams::{StreamPermit, Streams};
+use crate::tokens::{Token, Tokens};
+
+/// A store that is served. Clones are the same one.
+#[derive(Clone, Debug)]
+pub struct App {
+    of: Arc<Of>,
+}
+
+#[derive(Debug)]
+struct Of {
+    store: Store,
+    tokens: RwLock<Arc<Tokens>>,
+    limits: Limits,
+    streams: Streams,
+    rates: Rates,
+    metrics: Metrics,
+    calls: Arc<Semaphore>,
+    closing: CancellationToken,
+    backups: OnceLock<PathBuf>,
+    probe: Probe,
+}
+
+impl App {
+    /// Serves `store` to whoever has one of `tokens`, within `limits`.
+    pub fn new(store: Store, tokens: Tokens, limits: Limits) -> Self {
+        let closing = CancellationToken::new();
+        let streams = Streams::new(limits.streams, closing.clone());
+        let rates = Rates::new(limits.requests_per_second);
+        let calls = Arc::new(Semaphore::new(CALLS));
+        let tokens = RwLock::new(Arc::new(tokens));
+        let metrics = Metrics::default();
+        Self {
+            of: Arc::new(Of {
+                store,
+                tokens,
+                limits,
+                streams,
+                rates,
+                metrics,
+                calls,
+                closing,
+                backups: OnceLock::new(),
+                probe: Probe::default(),
+            }),
+        }
+    }
+
+    /// The store. Its verbs without `_async` block: see [`App::call`].
+    pub fn store(&self) -> &Store {
+        &self.of.store
+    }
+
+    /// Who may do what.
+    pub fn tokens(&self) -> Arc<Tokens> {
+        self.of.tokens.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Other tokens from now on. Streams of a token that is gone, or may do something else now, end.
+    pub fn set_tokens(&self, tokens: Tokens) {
+        let tokens = Arc::new(tokens);
+        let before = {
+            let mut now = self.of.tokens.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *now, tokens.clone())
+        };
+        self.of.streams.end(before.changed(&tokens));
+        self.of.rates.keep(|name| tokens.has(name));
+    }
+
+    /// What the server takes on at most.
+    pub fn limits(&self) -> &Limits {
+        &self.of.limits
+    }
+
+    /// Lets those who may all make backups into this folder. Without it they are refused; the first call counts.
+    pub fn allow_backups(&self, folder: PathBuf) {
+        let _ = self.of.backups.set(folder);
+    }
+
+    /// Where backups are made.
+    pub(crate) fn backups(&self) -> Option<&Path> {
+        self.of.backups.get().map(PathBuf::as_path)
+    }
+
+    /// Is cancelled once the server ends. A stream asks its permit, which ends with its token too.
+    pub fn closing(&self) -> &CancellationToken {
+        &self.of.closing
+    }
+
+    /// Open connections.
+    pub fn connections(&self) -> u64 {
+        self.of.metrics.connections().open
+    }
+
+    /// How often each token asks.
+    pub(crate) fn rates(&self) -> &Rates {
+        &self.of.rates
+    }
+
+    /// What is counted.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.of.metrics
+    }
+
+    /// Whether the store can be used, as far as is known.
+    pub(crate) fn probe(&self) -> &Probe {
+        &self.of.probe
+    }
+
+    /// The streams there are.
+    pub(crate) fn streams(&self) -> &Streams {
+        &self.of.streams
+    }
+
+    /// Allows a stream, which keeps the permit as long as it lasts.
+    pub(crate) fn stream(&self, token: &Arc<Token>) -> Result<StreamPermit, Problem> {
+        let permit = self.of.streams.permit(token)?;
+        // Changed since the request came: the streams of the old token have been ended without this one.
+        if !self.tokens().is_current(token) {
+            let detail = "the tokens of the server have changed; try again";
+            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).retry_after(1));
+        }
+        Ok(permit)
+    }
+
+    /// Calls a verb that blocks. If the request is dropped, the verb runs to its end and nobody hears of it.
+    ///
+    /// # Errors
+    ///
+    /// What the call answers; a panic in it is a problem too.
+    pub async fn call<T, E>(
+        &self,
+        run: impl FnOnce(&Store) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        Problem: From<E>,
+        E: Send + 'static,
+    {
+        let of = self.of.clone();
+        let permit = of.calls.clone().acquire_owned().await.map_err(|_| failed())?;
+        let done = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            run(&of.store)
+        });
+        done.await.map_err(|_| failed())?.map_err(Problem::from)
+    }
+}
+
+fn failed() -> Problem {
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "the request ended in an error of the server; its log has more",
+    )
+}

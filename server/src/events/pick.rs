@@ -1,0 +1,162 @@
+//! Which events are wanted: the filters of the command line, plus types that are left out.
+
+use std::collections::BTreeMap;
+
+use retold::event::{Catalogue, Filter, Invalid, Pattern, Timestamp, parse_span};
+use retold::{Error, Event};
+use serde::Deserialize;
+
+/// Filters as they are written.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct PickText {
+    /// Types that match one of these globs.
+    #[serde(rename = "type")]
+    pub(super) kinds: Vec<String>,
+    /// But none that matches one of these.
+    pub(super) except: Vec<String>,
+    /// Tests of the payload, all of which have to pass.
+    #[serde(rename = "where")]
+    pub(super) tests: Vec<String>,
+    pub(super) source: Option<String>,
+    pub(super) actor: Option<String>,
+    pub(super) correlation: Option<String>,
+    /// At least this.
+    pub(super) priority: Option<u8>,
+    pub(super) meta: BTreeMap<String, String>,
+    /// Times, or spans before now.
+    pub(super) since: Option<String>,
+    pub(super) until: Option<String>,
+}
+
+/// Filters that were understood.
+#[derive(Clone, Debug)]
+pub(super) struct Pick {
+    filter: Filter,
+    except: Option<Filter>,
+}
+
+impl PickText {
+    pub(super) fn pick(&self, catalogue: &Catalogue) -> Result<Pick, Error> {
+        let mut filter = globs("type", &self.kinds, catalogue)?;
+        if let Some(source) = &self.source {
+            filter = filter.source(source);
+        }
+        if let Some(actor) = &self.actor {
+            filter = filter.actor(actor);
+        }
+        if let Some(correlation) = &self.correlation {
+            filter = filter.correlation(correlation);
+        }
+        if let Some(priority) = self.priority {
+            filter = filter.priority_at_least(priority);
+        }
+        for (key, value) in &self.meta {
+            filter = filter.meta(key, value);
+        }
+        for test in &self.tests {
+            filter = filter.payload(test.parse()?);
+        }
+        if let Some(since) = &self.since {
+            filter = filter.since(past("since", since)?);
+        }
+        if let Some(until) = &self.until {
+            filter = filter.until(past("until", until)?);
+        }
+        let except = match self.except.is_empty() {
+            true => None,
+            false => Some(globs("except", &self.except, catalogue)?),
+        };
+        Ok(Pick { filter, except })
+    }
+}
+
+impl Pick {
+    /// What the store can look for by itself.
+    pub(super) fn filter(&self) -> Filter {
+        self.filter.clone()
+    }
+
+    /// Whether an event is wanted.
+    pub(super) fn takes(&self, event: &Event) -> bool {
+        !self.leaves_out(event.kind()) && self.filter.takes(event)
+    }
+
+    /// Whether a type is left out, though the filter may take it.
+    pub(super) fn leaves_out(&self, kind: &str) -> bool {
+        self.except.as_ref().is_some_and(|except| except.takes_kind(kind))
+    }
+
+    /// Whether events of a type may be wanted.
+    pub(super) fn takes_kind(&self, kind: &str) -> bool {
+        !self.leaves_out(kind) && self.filter.takes_kind(kind)
+    }
+}
+
+fn globs(field: &'static str, globs: &[String], catalogue: &Catalogue) -> Result<Filter, Invalid> {
+    let mut filter = Filter::new();
+    for glob in globs {
+        // A known type may be written in any spelling: `CoderStarted`.
+        let pattern = Pattern::new(glob).or_else(|e| match catalogue.find(glob) {
+            Some(known) => Pattern::new(known.name()),
+            None => Err(Invalid::new(field, e.reason)),
+        })?;
+        filter = filter.pattern_in(pattern, catalogue);
+    }
+    Ok(filter)
+}
+
+/// A time, or how long ago.
+fn past(field: &'static str, text: &str) -> Result<Timestamp, Invalid> {
+    if let Ok(ago) = parse_span(text) {
+        let ago = i64::try_from(ago.as_micros()).unwrap_or(i64::MAX);
+        return Ok(Timestamp::from_micros(Timestamp::now().micros().saturating_sub(ago)));
+    }
+    text.parse().map_err(|_| {
+        let reason = format!(
+            "`{}` is not a time such as 2026-02-03T04:05:06Z, nor a span such as 90s, 15m, 1h 30m, 7d",
+            text.escape_debug()
+        );
+        Invalid::new(field, reason)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use retold::{NewEvent, Store};
+
+    fn taken(text: &PickText) -> Vec<String> {
+        let store = Store::in_memory().unwrap();
+        let events = ["tool.invoked", "tool.completed", "coder_started", "step.done"].map(NewEvent::new);
+        store.append("s", events.to_vec()).unwrap();
+        let pick = text.pick(store.catalogue()).unwrap();
+        let all = store.read(&retold::Query::all()).unwrap().events;
+        all.iter().filter(|event| pick.takes(event)).map(|event| event.kind().to_owned()).collect()
+    }
+
+    #[test]
+    fn what_is_left_out_is_so_under_each_of_its_names() {
+        let of = |kinds: &[&str], except: &[&str]| {
+            let texts = |of: &[&str]| of.iter().map(|text| (*text).to_owned()).collect();
+            taken(&PickText { kinds: texts(kinds), except: texts(except), ..PickText::default() })
+        };
+        assert_eq!(of(&["tool.*"], &["tool.completed"]), ["tool.invoked"]);
+        assert_eq!(of(&[], &["coder.*", "tool.*"]), ["step.done"]);
+        assert_eq!(of(&["CoderStarted"], &[]), ["coder_started"]);
+    }
+
+    #[test]
+    fn what_is_no_filter_names_its_field() {
+        let field = |text: &str| {
+            let text: PickText = serde_json::from_str(text).unwrap();
+            match text.pick(Catalogue::builtin()).unwrap_err() {
+                Error::Invalid(invalid) => invalid.field,
+                other => panic!("{other}"),
+            }
+        };
+        assert_eq!(field(r#"{"since":"yesterday"}"#), "since");
+        assert_eq!(field(r#"{"except":["a..b"]}"#), "except");
+        assert!(serde_json::from_str::<PickText>(r#"{"typo":1}"#).is_err());
+    }
+}

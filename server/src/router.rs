@@ -1,0 +1,29 @@
+//! All routes.
+
+use axum::Router;
+use axum::http::{Method, Uri};
+
+use crate::api;
+use crate::app::App;
+use crate::problem::Problem;
+
+/// The routes of a server, without its limits.
+pub fn router(app: App) -> Router {
+    Router::new()
+        .merge(crate::health::routes())
+        .merge(crate::page::routes())
+        .merge(crate::openapi::routes(api::routes().merge(crate::events::routes())))
+        .fallback(nothing)
+        .method_not_allowed_fallback(other_method)
+        .with_state(app)
+}
+
+async fn nothing(uri: Uri) -> Problem {
+    Problem::not_found(format!("there is nothing at {:?}; /v1/openapi.json lists what there is", uri.path()))
+}
+
+async fn other_method(method: Method, uri: Uri) -> Problem {
+    let detail =
+        format!("{method} is not a method of {:?}; the Allow header lists those that are", uri.path());
+    Problem::new(axum::http::StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
+}

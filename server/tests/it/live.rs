@@ -1,0 +1,231 @@
+//! Live streams: no gap, no repeat, nothing of what may not be read.
+
+use retold::{NewEvent, Store};
+use retold_server::{Config, Scope, Tokens};
+use serde_json::json;
+
+use crate::harness::{Frame, Served, Sse, soon};
+
+async fn until_caught_up(sse: &mut Sse) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    loop {
+        let frame = sse.next().await.expect("it catches up");
+        if frame.event == "caught-up" {
+            return frames;
+        }
+        frames.push(frame);
+    }
+}
+
+fn numbered(n: u64) -> NewEvent {
+    NewEvent::new("step.done").data(json!({ "n": n }))
+}
+
+#[tokio::test]
+async fn what_is_recorded_comes_first_then_what_will_be() {
+    let served = Served::open().await;
+    served.store.append("s", vec![numbered(1), numbered(2)]).unwrap();
+    let mut sse = served.sse("/v1/sessions/s/branches/main/events").await;
+    assert_eq!(sse.frame().await.unwrap().retry, Some(1000));
+    let replay = until_caught_up(&mut sse).await;
+    assert_eq!(replay.iter().map(|frame| frame.json()["sequence"].clone()).collect::<Vec<_>>(), [1, 2]);
+    served.store.append("s", numbered(3)).unwrap();
+    let live = sse.next().await.unwrap();
+    assert_eq!((live.event.as_str(), &live.json()["data"]["n"]), ("event", &json!(3)));
+    // After the second, the third comes again.
+    let last = replay[1].id.clone().unwrap();
+    let again = served.ask("GET", "/v1/sessions/s/branches/main/events").header("last-event-id", &last);
+    assert_eq!(again.sse().await.next().await.unwrap(), live);
+    let again = served
+        .sse(&format!("/v1/sessions/s/branches/main/events?follow=sse&cursor={last}"))
+        .await
+        .next()
+        .await;
+    assert_eq!(again.unwrap(), live);
+    served.store.lifecycle().close("s").unwrap();
+    let end = sse.next().await.unwrap();
+    assert_eq!((end.event.as_str(), end.json()), ("end", json!({"reason": "closed"})));
+    assert!(sse.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_stream_is_refused() {
+    let served = Served::open().await;
+    served.store.append("s", numbered(1)).unwrap();
+    served.store.append("t", numbered(1)).unwrap();
+    let first = served.sse("/v1/sessions/s/events").await.next().await.unwrap();
+    let id = first.id.unwrap();
+    for path in ["/v1/events", "/v1/sessions/t/events", "/v1/sessions/s/branches/main/events"] {
+        let refused = served.get(&format!("{path}?follow=sse&cursor={id}")).await;
+        assert_eq!((refused.status, refused.problem()), (400, "bad-cursor".to_owned()), "{path}");
+    }
+    let other = Served::open().await;
+    other.store.append("s", numbered(1)).unwrap();
+    assert_eq!(
+        other.get(&format!("/v1/sessions/s/events?follow=sse&cursor={id}")).await.problem(),
+        "bad-cursor"
+    );
+    for bad in ["limit=1", "reverse=true", "to=3", "cursor=x", "from=1&cursor=x"] {
+        assert_eq!(served.get(&format!("/v1/events?follow=sse&{bad}")).await.status, 400, "{bad}");
+    }
+    assert_eq!(served.get("/v1/sessions/s/branches/none/events?follow=sse").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_server_that_restarts_leaves_no_gap_and_repeats_nothing() {
+    const EVENTS: u64 = 400;
+    const PART: u64 = 100;
+    let mut served = Served::open().await;
+    let store = served.store.clone();
+    // A part for each of the first streams: none of them can see all.
+    let (part, parts) = std::sync::mpsc::channel::<()>();
+    let writer = tokio::task::spawn_blocking(move || {
+        for n in 1..=EVENTS {
+            if n % PART == 1 {
+                parts.recv().unwrap();
+            }
+            store.append("s", numbered(n)).unwrap();
+        }
+    });
+    let mut seen = Vec::new();
+    let mut last: Option<String> = None;
+    let mut restarts = 0_u64;
+    while (seen.len() as u64) < EVENTS {
+        // Nobody waits once all parts are written.
+        let _ = part.send(());
+        let mut ask = served.ask("GET", "/v1/sessions/s/branches/main/events");
+        if let Some(id) = &last {
+            ask = ask.header("last-event-id", id);
+        }
+        let mut sse = ask.sse().await;
+        let until = seen.len() + 37;
+        let mut is_ending = false;
+        while let Some(frame) = sse.next().await {
+            last = frame.id.clone().or(last);
+            match frame.event.as_str() {
+                "event" => seen.push(frame.json()["data"]["n"].as_u64().unwrap()),
+                "end" => assert_eq!(frame.json()["reason"], "closing"),
+                _ => {}
+            }
+            if seen.len() as u64 == EVENTS {
+                break;
+            }
+            if seen.len() >= until && !is_ending {
+                is_ending = true;
+                restarts += 1;
+                served.end();
+            }
+        }
+        drop(sse);
+        served = served.restart().await;
+    }
+    soon(writer).await.unwrap();
+    assert_eq!(seen, (1..=EVENTS).collect::<Vec<_>>());
+    assert!(restarts >= EVENTS / PART - 1, "{restarts}");
+}
+
+#[tokio::test]
+async fn a_narrow_token_sees_nothing_of_the_rest() {
+    let served = Served::start(&[("a", Scope::Read, "a-*")]).await;
+    for n in 0..20 {
+        served.store.append(["a-1", "b-1"][n % 2], numbered(n as u64)).unwrap();
+    }
+    let mut sse = served.ask("GET", "/v1/events").token("a").sse().await;
+    let mut frames = Vec::new();
+    loop {
+        let frame = sse.next().await.unwrap();
+        if frame.event == "caught-up" {
+            assert_eq!(frame.id, None, "a cursor here would count what others append");
+            break;
+        }
+        frames.push(frame);
+    }
+    served.store.append("b-1", numbered(100)).unwrap();
+    served.store.lifecycle().delete("b-1").unwrap();
+    served.store.append("a-1", numbered(101)).unwrap();
+    let next = sse.next().await.unwrap();
+    assert_eq!(next.json()["data"]["n"], 101, "{next:?}");
+    frames.push(next);
+    assert!(frames.iter().all(|frame| frame.event == "event" && frame.json()["session"] == "a-1"));
+    assert_eq!(frames.len(), 11);
+    assert_eq!(served.ask("GET", "/v1/sessions/b-1/events?follow=sse").token("a").send().await.status, 403);
+    // To ask beyond the end is not answered with where it is.
+    let mut beyond = served.ask("GET", "/v1/sessions/a-1/events?from=999999").token("a").sse().await;
+    assert_eq!(beyond.frame().await.unwrap().retry, Some(1000));
+}
+
+#[tokio::test]
+async fn a_hundred_followers_see_the_same() {
+    let served = Served::open().await;
+    served.store.append("s", numbered(0)).unwrap();
+    let mut all = Vec::new();
+    for _ in 0..100 {
+        let mut sse = served.sse("/v1/sessions/s/events").await;
+        until_caught_up(&mut sse).await;
+        all.push(sse);
+    }
+    for n in 1..=20 {
+        served.store.append("s", numbered(n)).unwrap();
+    }
+    for mut sse in all {
+        for n in 1..=20 {
+            assert_eq!(sse.next().await.unwrap().json()["data"]["n"], n);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_nothing_holds_up_nobody() {
+    let served = Served::open().await;
+    let text = "x".repeat(16 * 1024);
+    served.store.append("s", NewEvent::new("a")).unwrap();
+    let mut slow = served.sse("/v1/sessions/s/events").await;
+    for _ in 0..8 {
+        let events: Vec<NewEvent> =
+            (0..100).map(|_| NewEvent::new("big.event").data(json!({ "text": text }))).collect();
+        served.store.append("s", events).unwrap();
+    }
+    assert_eq!(served.get("/v1/sessions/s/branches/main/events?limit=1").await.status, 200);
+    let mut sequences = Vec::new();
+    while sequences.len() < 801 {
+        let frame = slow.next().await.unwrap();
+        if frame.event == "event" {
+            sequences.push(frame.json()["sequence"].as_u64().unwrap());
+        }
+    }
+    assert_eq!(sequences, (1..=801).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_was_removed_is_a_gap() {
+    let served = Served::open().await;
+    served.store.append("s", (1..=5).map(numbered).collect::<Vec<_>>()).unwrap();
+    let first = served.sse("/v1/sessions/s/branches/main/events").await.next().await.unwrap();
+    served.store.lifecycle().truncate("s", retold::Sequence::new(4)).unwrap();
+    let path = format!("/v1/sessions/s/branches/main/events?cursor={}", first.id.unwrap());
+    let mut sse = served.sse(&path).await;
+    let gap = sse.next().await.unwrap();
+    assert_eq!((gap.event.as_str(), gap.json()), ("gap", json!({"first": 4})));
+    assert_eq!(sse.next().await.unwrap().json()["sequence"], 4);
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_made_new_is_told_of_and_passed() {
+    let refuses = retold::schema::Upcaster::new("step.done", 1)
+        .to("step.done", 2)
+        .function(1, |value| if value["n"] == 2 { Err("it is two".to_owned()) } else { Ok(value) });
+    let store = Store::builder().upcasts(retold::Upcasts::new([refuses]).unwrap()).in_memory().unwrap();
+    let served = Served::with(store, Config::new(Tokens::open())).await;
+    served.store.append("s", (1..=3).map(numbered).collect::<Vec<_>>()).unwrap();
+    let mut sse = served.sse("/v1/sessions/s/branches/main/events").await;
+    let frames = until_caught_up(&mut sse).await;
+    let names: Vec<&str> = frames.iter().map(|frame| frame.event.as_str()).collect();
+    assert_eq!(names, ["event", "error", "event"]);
+    assert_eq!(frames[1].json()["sequence"], 2);
+    let page = served.get("/v1/sessions/s/branches/main/events").await.json();
+    assert_eq!(page["events"].as_array().unwrap().len(), 2);
+    assert_eq!(page["errors"][0]["type"], "urn:retold:problem:stuck-event");
+    assert_eq!(page["errors"][0]["sequence"], 2);
+    let other = served.get("/v1/sessions/s/branches/main/events?type=tool.*").await.json();
+    assert_eq!(other.get("errors"), None);
+}

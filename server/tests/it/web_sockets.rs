@@ -1,0 +1,200 @@
+//! Live events over a WebSocket.
+
+use futures_util::{SinkExt, StreamExt};
+use retold::NewEvent;
+use retold_server::Scope;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+use crate::harness::{Served, soon};
+
+struct Socket(WebSocketStream<TcpStream>);
+
+impl Socket {
+    async fn open(served: &Served, token: Option<&str>) -> Self {
+        let mut request = format!("ws://{}/v1/live", served.address).into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", "cloudevents.json".parse().unwrap());
+        if let Some(token) = token {
+            request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
+        }
+        let stream = served.connect().await;
+        let (socket, response) = soon(tokio_tungstenite::client_async(request, stream)).await.unwrap();
+        assert_eq!(response.headers()["sec-websocket-protocol"], "cloudevents.json");
+        Self(socket)
+    }
+
+    async fn say(&mut self, message: Value) {
+        self.0.send(Message::text(message.to_string())).await.unwrap();
+    }
+
+    async fn hear(&mut self) -> Value {
+        loop {
+            match soon(self.0.next()).await.unwrap().unwrap() {
+                Message::Text(text) => return serde_json::from_str(text.as_str()).unwrap(),
+                Message::Ping(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// The next message of this kind of control.
+    async fn control(&mut self, what: &str) -> Value {
+        let heard = self.hear().await;
+        assert_eq!(heard["control"], what, "{heard}");
+        heard
+    }
+
+    async fn closed(&mut self) -> u16 {
+        loop {
+            match soon(self.0.next()).await {
+                Some(Ok(Message::Close(Some(frame)))) => return frame.code.into(),
+                Some(Ok(Message::Text(_) | Message::Ping(_))) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+fn numbered(n: u64) -> NewEvent {
+    NewEvent::new("step.done").data(json!({ "n": n }))
+}
+
+#[tokio::test]
+async fn subscriptions_bring_cloud_events_as_far_as_credit_goes() {
+    let served = Served::open().await;
+    served.store.append("s", (1..=5).map(numbered).collect::<Vec<_>>()).unwrap();
+    let mut socket = Socket::open(&served, None).await;
+    socket.say(json!({"op": "subscribe", "id": "a", "session": "s", "branch": "main", "credit": 2})).await;
+    socket.control("subscribed").await;
+    let first = socket.hear().await;
+    assert_eq!(
+        (&first["specversion"], &first["subscription"], &first["data"]["n"]),
+        (&json!("1.0"), &json!("a"), &json!(1))
+    );
+    let cursor = first["cursor"].clone();
+    assert_eq!(socket.hear().await["data"]["n"], 2);
+    // Nothing more comes: what is asked next is answered next.
+    socket.say(json!({"op": "credit", "id": "none", "events": 1})).await;
+    assert_eq!(socket.control("error").await["problem"]["status"], 404);
+    socket.say(json!({"op": "credit", "id": "a", "events": 1})).await;
+    socket.control("credited").await;
+    assert_eq!(socket.hear().await["data"]["n"], 3);
+    socket
+        .say(json!({"op": "subscribe", "id": "b", "session": "s", "branch": "main", "cursor": cursor}))
+        .await;
+    socket.control("subscribed").await;
+    for n in 2..=5 {
+        let event = socket.hear().await;
+        assert_eq!((&event["subscription"], &event["data"]["n"]), (&json!("b"), &json!(n)));
+    }
+    socket.control("caught-up").await;
+    socket.say(json!({"op": "unsubscribe", "id": "b"})).await;
+    socket.control("unsubscribed").await;
+    served.store.append("s", numbered(6)).unwrap();
+    socket.say(json!({"op": "credit", "id": "b", "events": 1})).await;
+    socket.control("error").await;
+}
+
+#[tokio::test]
+async fn a_filter_changes_on_the_way() {
+    let served = Served::open().await;
+    served.store.append("s", numbered(1)).unwrap();
+    let mut socket = Socket::open(&served, None).await;
+    socket.say(json!({"op": "subscribe", "id": "a", "filter": {"type": ["step.*"]}})).await;
+    socket.control("subscribed").await;
+    assert_eq!(socket.hear().await["data"]["n"], 1);
+    socket.control("caught-up").await;
+    socket.say(json!({"op": "filter", "id": "a", "filter": {"type": ["tool.*"]}})).await;
+    socket.control("filtered").await;
+    socket.control("caught-up").await;
+    served.store.append("s", vec![numbered(2), NewEvent::new("tool.invoked")]).unwrap();
+    assert_eq!(socket.hear().await["type"], "tool.invoked");
+    socket.say(json!({"op": "filter", "id": "a", "filter": {"type": ["a..b"]}})).await;
+    assert_eq!(socket.control("error").await["problem"]["status"], 400);
+}
+
+#[tokio::test]
+async fn a_token_comes_by_header_or_with_the_first_message() {
+    let served = Served::start(&[("a", Scope::Read, "a-*")]).await;
+    served.store.append("a-1", numbered(1)).unwrap();
+    served.store.append("b-1", numbered(2)).unwrap();
+    let mut by_header = Socket::open(&served, Some("a")).await;
+    let mut by_message = Socket::open(&served, None).await;
+    by_message.say(json!({"op": "auth", "token": "a"})).await;
+    by_message.control("authenticated").await;
+    for socket in [&mut by_header, &mut by_message] {
+        socket.say(json!({"op": "subscribe", "id": "x", "session": "b-1"})).await;
+        assert_eq!(socket.control("error").await["problem"]["status"], 403);
+        socket.say(json!({"op": "subscribe", "id": "x"})).await;
+        socket.control("subscribed").await;
+        assert_eq!(socket.hear().await["data"]["n"], 1);
+        assert_eq!(socket.control("caught-up").await.get("cursor"), None);
+    }
+    for first in [
+        json!({"op": "auth", "token": "wrong"}),
+        json!({"op": "subscribe", "id": "a"}),
+        json!({"op": "auth", "token": "a\nb"}),
+    ] {
+        let mut socket = Socket::open(&served, None).await;
+        socket.say(first).await;
+        assert_eq!(socket.closed().await, 1008);
+    }
+    let wrong = served.ask("GET", "/v1/live").token("wrong").send().await;
+    assert_eq!(wrong.status, 401);
+}
+
+#[tokio::test]
+async fn what_is_no_message_closes_the_connection_with_its_code() {
+    let served = Served::open().await;
+    for (message, code) in [
+        (Message::text("nonsense"), 1007),
+        (Message::text(r#"{"op":"dance"}"#), 1007),
+        (Message::binary(vec![1, 2, 3]), 1003),
+        (Message::text(r#"{"op":"auth","token":"x"}"#), 1008),
+        (Message::text("x".repeat(100_000)), 1009),
+    ] {
+        let mut socket = Socket::open(&served, None).await;
+        socket.0.send(message.clone()).await.unwrap();
+        assert_eq!(socket.closed().await, code, "{}", message.len());
+    }
+    let plain = served.get("/v1/live").await;
+    assert!((400..500).contains(&plain.status), "{plain:?}");
+    plain.problem();
+}
+
+#[tokio::test]
+async fn frames_that_are_none_close_the_connection() {
+    use tokio::io::AsyncWriteExt;
+    let served = Served::open().await;
+    for (frame, code) in [
+        // A reserved bit.
+        (&[0xF1, 0x80, 0, 0, 0, 0][..], 1002),
+        // An operation that there is not.
+        (&[0x83, 0x80, 0, 0, 0, 0], 1002),
+        // Not masked.
+        (&[0x81, 0x01, b'x'], 1002),
+        // Not UTF-8.
+        (&[0x81, 0x82, 0, 0, 0, 0, 0xC3, 0x28], 1007),
+    ] {
+        let mut socket = Socket::open(&served, None).await;
+        socket.0.get_mut().write_all(frame).await.unwrap();
+        assert_eq!(socket.closed().await, code, "{frame:?}");
+    }
+    assert_eq!(served.get("/health").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_server_that_ends_says_so() {
+    let served = Served::open().await;
+    let mut socket = Socket::open(&served, None).await;
+    socket.say(json!({"op": "subscribe", "id": "a"})).await;
+    socket.control("subscribed").await;
+    socket.control("caught-up").await;
+    served.end();
+    assert_eq!(socket.control("end").await["reason"], "closing");
+    assert_eq!(socket.closed().await, 1001);
+    served.stop().await;
+}

@@ -1,0 +1,105 @@
+// Follows a stream of server-sent events by fetch, which can send a token. After a break it goes on from the last cursor.
+import { Problem, request, url, type Query } from './client';
+
+export type LiveState = 'connecting' | 'live' | 'waiting' | 'ended';
+
+export interface Frame {
+  id: string | null;
+  event: string;
+  data: string;
+}
+
+export interface Handlers {
+  frame: (frame: Frame) => void;
+  state: (state: LiveState, why?: string) => void;
+}
+
+/** The server sends something every 10 seconds at the least; after this silence the connection counts as lost. */
+const SILENCE_MS = 25_000;
+const LONGEST_WAIT_MS = 10_000;
+
+export function follow(path: string, query: Query, handlers: Handlers): () => void {
+  const stop = new AbortController();
+  void run(path, query, handlers, stop.signal);
+  return () => stop.abort();
+}
+
+async function run(path: string, query: Query, handlers: Handlers, stopped: AbortSignal): Promise<void> {
+  let cursor: string | null = null;
+  let wait = 1_000;
+  while (!stopped.aborted) {
+    handlers.state('connecting');
+    const attempt = new AbortController();
+    const end = () => attempt.abort();
+    stopped.addEventListener('abort', end);
+    let silence = 0;
+    const heard = () => {
+      clearTimeout(silence);
+      silence = window.setTimeout(end, SILENCE_MS);
+    };
+    try {
+      heard();
+      const headers: Record<string, string> = { accept: 'text/event-stream' };
+      if (cursor) headers['last-event-id'] = cursor;
+      const response = await request(url(path, query), { headers, signal: attempt.signal });
+      if (!response.body) return;
+      handlers.state('live');
+      for await (const frame of frames(response.body, heard)) {
+        if (frame.id !== null) cursor = frame.id || null;
+        wait = 1_000;
+        handlers.frame(frame);
+      }
+    } catch (error) {
+      if (stopped.aborted) return;
+      if (error instanceof Problem && error.status >= 400 && error.status < 500 && error.status !== 429) {
+        handlers.state('ended', error.message);
+        return;
+      }
+    } finally {
+      clearTimeout(silence);
+      stopped.removeEventListener('abort', end);
+    }
+    if (stopped.aborted) return;
+    handlers.state('waiting');
+    await pause(wait + Math.random() * 300, stopped);
+    wait = Math.min(wait * 2, LONGEST_WAIT_MS);
+  }
+}
+
+function pause(ms: number, stopped: AbortSignal): Promise<void> {
+  return new Promise((done) => {
+    const timer = setTimeout(done, ms);
+    stopped.addEventListener('abort', () => (clearTimeout(timer), done()), { once: true });
+  });
+}
+
+async function* frames(body: ReadableStream<Uint8Array>, heard: () => void): AsyncGenerator<Frame> {
+  const reader = body.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>).getReader();
+  let rest = '';
+  let frame: Frame = { id: null, event: 'message', data: '' };
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      heard();
+      rest += value;
+      const lines = rest.split(/\r\n|\n|\r(?!$)/);
+      rest = lines.pop() ?? '';
+      for (const line of lines) {
+        if (line === '') {
+          if (frame.data !== '' || frame.id !== null) yield frame;
+          frame = { id: null, event: 'message', data: '' };
+          continue;
+        }
+        const cut = line.indexOf(':');
+        const name = cut < 0 ? line : line.slice(0, cut);
+        const text = cut < 0 ? '' : line.slice(cut + 1).replace(/^ /, '');
+        if (name === 'data') frame.data += (frame.data && '\n') + text;
+        else if (name === 'event') frame.event = text;
+        else if (name === 'id') frame.id = text;
+      }
+    }
+  } finally {
+    await reader.cancel().catch(() => undefined);
+  }
+}
