@@ -48,7 +48,7 @@ async fn a_server_with_a_certificate_speaks_https_alone() {
     let (made, files) = certificate(folder.path());
     let mut config = Config::new(Tokens::open());
     config.tls = Some(files);
-    config.limits.handshake_time = Duration::from_millis(150);
+    config.limits.handshake_time = Duration::from_secs(2);
     let served = Served::with(Store::in_memory().unwrap(), config).await;
 
     let mut stream = soon(shakes_hands(served.address, &made)).await.unwrap();
