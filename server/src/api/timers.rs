@@ -84,7 +84,7 @@ async fn list(access: Access, app: State<App>, Asked(asked): Asked<Names>) -> Re
             if items.is_full() {
                 return items.named("timers", &next);
             }
-            items.push(&TimerView::from(timer))?;
+            items.push(&TimerView::from(&told(timer.clone(), &access)))?;
             next = Some(timer.id);
         }
         items.named("timers", &None::<EventId>)
@@ -125,6 +125,14 @@ fn taken(id: EventId) -> Problem {
         .with("id", id.to_string())
 }
 
+/// Why the store refused an event may be about another session: that is for those who may read all.
+fn told(mut timer: Timer, access: &Access) -> Timer {
+    if timer.refused.is_some() && access.everywhere(Scope::Read).is_err() {
+        timer.refused = Some("the store refused the event".to_owned());
+    }
+    timer
+}
+
 /// A timer, if the token may read its session.
 fn seen(store: &Store, access: &Access, id: EventId) -> Result<Option<Timer>, Problem> {
     match store.timers().get(id) {
@@ -145,7 +153,7 @@ async fn one(access: Access, app: State<App>, InPath(id): InPath<String>) -> Res
     let id: EventId = id.parse()?;
     app.call(move |store| {
         let timer = seen(store, &access, id)?.ok_or_else(|| Error::not_found("timer", id))?;
-        Answer::of(&TimerView::from(&timer))
+        Answer::of(&TimerView::from(&told(timer, &access)))
     })
     .await
 }

@@ -13,6 +13,7 @@ mod projections;
 mod search;
 mod sessions;
 mod shown;
+mod timers;
 mod whole;
 
 /// Tokens for all sessions, for `run-*`, and for `other`.
