@@ -26,7 +26,7 @@ pub(crate) async fn bounds(State(app): State<App>, request: Request, next: Next)
     let says =
         request.headers().get(header::CONTENT_LENGTH).and_then(|of| of.to_str().ok()?.parse::<u64>().ok());
     if says.is_some_and(|bytes| bytes > most as u64) {
-        return too_large(most).into_response();
+        return Problem::too_large(most).into_response();
     }
     let mut request = request.map(|body| Body::new(Limited::new(body, most)));
     if is_long {
@@ -34,7 +34,7 @@ pub(crate) async fn bounds(State(app): State<App>, request: Request, next: Next)
         let (parts, body) = request.into_parts();
         let bytes = match tokio::time::timeout(limits.request_time, to_bytes(body, most)).await {
             Ok(Ok(bytes)) => bytes,
-            Ok(Err(_)) => return too_large(most).into_response(),
+            Ok(Err(_)) => return Problem::too_large(most).into_response(),
             Err(_) => return too_long(limits.request_time.as_secs()).into_response(),
         };
         request = Request::from_parts(parts, Body::from(bytes));
@@ -52,11 +52,6 @@ pub(crate) async fn bounds(State(app): State<App>, request: Request, next: Next)
         let detail = "the request ended in an error of the server; its log has more";
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail).into_response()
     })
-}
-
-fn too_large(most: usize) -> Problem {
-    let detail = format!("a request's body has at most {most} bytes: send less at once");
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail).with("limit", most)
 }
 
 fn too_long(seconds: u64) -> Problem {

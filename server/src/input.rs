@@ -1,12 +1,16 @@
-//! What requests have in common: names in paths, and parameters.
+//! What requests have in common: names in paths, parameters, times.
 
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
-use retold::event::{Address, BranchName, SessionId};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use retold::event::{Address, BranchName, Invalid, SessionId, Timestamp, parse_span};
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
 use crate::problem::Problem;
+
+/// What a name of a path does not need to have encoded.
+const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The session of a path.
 pub(crate) fn session(name: &str) -> Result<SessionId, Problem> {
@@ -41,5 +45,57 @@ impl<T: DeserializeOwned> FromRequestParts<App> for InQuery<T> {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let query = Query::<T>::from_request_parts(parts, app).await;
         query.map(|Query(of)| Self(of)).map_err(|e| Problem::bad_request(e.body_text()))
+    }
+}
+
+/// A name as a part of a path.
+pub(crate) fn in_path(name: &str) -> String {
+    utf8_percent_encode(name, IN_PATH).to_string()
+}
+
+/// A parameter that can't be used.
+pub(crate) fn invalid(name: &'static str, reason: impl Into<String>) -> Problem {
+    Invalid::new(name, reason).into()
+}
+
+/// A time, or how long ago: `90s`, `15m`, `1h 30m`, `7d`.
+pub(crate) fn past(name: &'static str, text: &str) -> Result<Timestamp, Invalid> {
+    moment(name, text, -1)
+}
+
+/// A time, or how long from now.
+pub(crate) fn ahead(name: &'static str, text: &str) -> Result<Timestamp, Invalid> {
+    moment(name, text, 1)
+}
+
+fn moment(name: &'static str, text: &str, sign: i64) -> Result<Timestamp, Invalid> {
+    if let Ok(span) = parse_span(text) {
+        let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX).saturating_mul(sign);
+        return Ok(Timestamp::from_micros(Timestamp::now().micros().saturating_add(micros)));
+    }
+    text.parse().map_err(|_| {
+        let what = "not a time such as 2026-02-03T04:05:06Z, nor a span such as 90s, 15m, 1h 30m, 7d";
+        Invalid::new(name, format!("`{}` is {what}", text.escape_debug()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_a_time_or_a_span() {
+        assert!(past("since", "1h").unwrap() < Timestamp::now());
+        assert!(ahead("at", "1h").unwrap() > Timestamp::now());
+        assert_eq!(past("since", "2026-02-03T04:05:06Z").unwrap(), "2026-02-03T04:05:06Z".parse().unwrap());
+        for bad in ["", "soon", "-1h", "1"] {
+            assert_eq!(Problem::from(past("since", bad).unwrap_err()).name(), "invalid", "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_one_part_of_a_path() {
+        assert_eq!(in_path("run-7"), "run-7");
+        assert_eq!(in_path("a b%ü#"), "a%20b%25%C3%BC%23");
     }
 }

@@ -19,6 +19,11 @@ pub(crate) const TURN_AWAY: Duration = Duration::from_secs(1);
 /// Connections that are told that they are too many, at once; those beyond are closed without a word.
 pub(crate) const TURNED_AWAY_AT_ONCE: usize = 64;
 
+/// Items of a page that is asked for without a limit.
+pub(crate) const PAGE: usize = 100;
+/// Items of a page at the most.
+pub(crate) const MAX_PAGE: usize = 1_000;
+
 /// What a server takes on at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

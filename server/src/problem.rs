@@ -31,6 +31,12 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not-found", detail)
     }
 
+    /// The body of a request has more bytes than it may.
+    pub(crate) fn too_large(most: usize) -> Self {
+        let detail = format!("a request's body has at most {most} bytes: send less at once");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail).with("limit", most)
+    }
+
     /// The token may not do this.
     pub fn forbidden(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "forbidden", detail)

@@ -94,8 +94,8 @@ impl Forest {
                 }
                 let own = parent.and_then(|parent| self.owner(parent));
                 // What a deleted branch left can be several lines. The branch knows which it reads.
-                let is_kept = own.is_some_and(|(line, _)| line < branches.len());
-                let below = if is_kept { own } else { deleted.get(&at).copied() };
+                let below =
+                    own.filter(|(line, _)| *line < branches.len()).or_else(|| deleted.get(&at).copied());
                 if let Some(line) = self.lines.get_mut(at) {
                     // What the branch cannot read any more, its forks know.
                     line.below = below.or(line.below);

@@ -15,10 +15,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::{Answer, Items};
-use super::asked::{Sent, in_path, invalid};
+use super::asked::Sent;
 use crate::access::Access;
 use crate::app::App;
-use crate::input::{InPath, session};
+use crate::input::{InPath, in_path, invalid, session};
 use crate::problem::Problem;
 use crate::tokens::Scope;
 

@@ -1,4 +1,4 @@
-//! What requests of this interface are made of: parameters that may come more than once, bodies, limits, times.
+//! What requests of this interface are made of: parameters that may come more than once, bodies, limits, spans.
 
 use std::time::Duration;
 
@@ -6,19 +6,13 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use retold::event::{Address, Invalid, Sequence, Timestamp, parse_span};
+use retold::event::{Address, Sequence, parse_span};
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
+use crate::input::invalid;
+use crate::limits::{MAX_PAGE, PAGE};
 use crate::problem::Problem;
-
-/// What a name of a path does not need to have encoded.
-const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// Items of a page that is asked for without a limit, and at the most.
-pub(crate) const USUAL: usize = 100;
-pub(crate) const MOST: usize = 1_000;
 
 /// Parameters after the `?`, of which lists may come more than once. Unknown ones are refused.
 #[derive(Debug)]
@@ -70,31 +64,10 @@ fn is_json(content_type: &header::HeaderValue) -> bool {
 /// How many items a page has.
 pub(crate) fn limit(asked: Option<usize>) -> Result<usize, Problem> {
     match asked {
-        None => Ok(USUAL),
-        Some(limit @ 1..=MOST) => Ok(limit),
-        Some(limit) => Err(invalid("limit", format!("is {limit}; use 1 to {MOST}"))),
+        None => Ok(PAGE),
+        Some(limit @ 1..=MAX_PAGE) => Ok(limit),
+        Some(limit) => Err(invalid("limit", format!("is {limit}; use 1 to {MAX_PAGE}"))),
     }
-}
-
-/// A time, or how long ago: `90s`, `15m`, `1h 30m`, `7d`.
-pub(crate) fn past(name: &'static str, text: &str) -> Result<Timestamp, Problem> {
-    moment(name, text, -1)
-}
-
-/// A time, or how long from now.
-pub(crate) fn ahead(name: &'static str, text: &str) -> Result<Timestamp, Problem> {
-    moment(name, text, 1)
-}
-
-fn moment(name: &'static str, text: &str, sign: i64) -> Result<Timestamp, Problem> {
-    if let Ok(span) = parse_span(text) {
-        let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX).saturating_mul(sign);
-        return Ok(Timestamp::from_micros(Timestamp::now().micros().saturating_add(micros)));
-    }
-    text.parse().map_err(|_| {
-        let what = "not a time such as 2026-02-03T04:05:06Z, nor a span such as 90s, 15m, 1h 30m, 7d";
-        invalid(name, format!("`{text}` is {what}"))
-    })
 }
 
 /// Seconds, or a span with units.
@@ -114,38 +87,16 @@ pub(crate) fn at(branch: Address, sequence: Option<u64>) -> Address {
     }
 }
 
-/// A parameter that can't be used.
-pub(crate) fn invalid(name: &'static str, reason: impl Into<String>) -> Problem {
-    Invalid::new(name, reason).into()
-}
-
-/// A name as a part of a path.
-pub(crate) fn in_path(name: &str) -> String {
-    utf8_percent_encode(name, IN_PATH).to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_a_time_or_a_span() {
-        assert!(past("since", "1h").unwrap() < Timestamp::now());
-        assert!(ahead("at", "1h").unwrap() > Timestamp::now());
-        assert_eq!(past("since", "2026-02-03T04:05:06Z").unwrap(), "2026-02-03T04:05:06Z".parse().unwrap());
-        for bad in ["", "soon", "-1h", "1"] {
-            assert_eq!(past("since", bad).unwrap_err().name(), "invalid", "{bad}");
-        }
+    fn a_span_is_a_number_of_seconds_or_has_units() {
         assert_eq!(span("delay", "1.5").unwrap(), Duration::from_millis(1_500));
         assert_eq!(span("delay", "2m").unwrap(), Duration::from_secs(120));
         for bad in ["", "-1", "nan", "inf", "1y"] {
             assert!(span("delay", bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_name_is_one_part_of_a_path() {
-        assert_eq!(in_path("run-7"), "run-7");
-        assert_eq!(in_path("a b%ü#"), "a%20b%25%C3%BC%23");
     }
 }

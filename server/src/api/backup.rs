@@ -12,9 +12,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::Answer;
-use super::asked::{Sent, invalid};
+use super::asked::Sent;
 use crate::access::Access;
 use crate::app::App;
+use crate::input::invalid;
 use crate::problem::Problem;
 use crate::tokens::Scope;
 

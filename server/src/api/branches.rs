@@ -13,10 +13,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::{Answer, Items};
-use super::asked::{Asked, Sent, at, in_path, limit};
+use super::asked::{Asked, Sent, at, limit};
 use crate::access::Access;
 use crate::app::App;
-use crate::input::{InPath, branch, session};
+use crate::input::{InPath, branch, in_path, session};
 use crate::problem::Problem;
 use crate::tokens::Scope;
 

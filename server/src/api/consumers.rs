@@ -14,11 +14,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::{Answer, Items};
-use super::asked::{Asked, Sent, in_path, invalid, limit, past, span};
+use super::asked::{Asked, Sent, limit, span};
 use super::branches::Names;
 use crate::access::Access;
 use crate::app::App;
-use crate::input::InPath;
+use crate::input::{InPath, in_path, invalid, past};
 use crate::problem::Problem;
 use crate::tokens::Scope;
 

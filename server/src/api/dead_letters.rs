@@ -11,11 +11,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::{Answer, Items};
-use super::asked::{Asked, Sent, invalid, limit};
+use super::asked::{Asked, Sent, limit};
 use super::verbs::Nothing;
 use crate::access::Access;
 use crate::app::App;
-use crate::input::InPath;
+use crate::input::{InPath, invalid};
 use crate::problem::Problem;
 use crate::tokens::Scope;
 

@@ -21,10 +21,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::{Answer, Items};
-use super::asked::{Sent, invalid, span};
+use super::asked::{Sent, span};
 use crate::access::Access;
 use crate::app::App;
-use crate::input::InPath;
+use crate::input::{InPath, invalid};
 use crate::problem::Problem;
 use crate::tokens::Scope;
 

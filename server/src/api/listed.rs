@@ -9,7 +9,7 @@ use retold::store::{Query, SessionInfo, Store};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::asked::invalid;
+use crate::input::invalid;
 use crate::problem::Problem;
 
 /// What sessions are sorted by.

@@ -14,13 +14,13 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::{Answer, Items};
-use super::asked::{Asked, invalid, limit};
+use super::asked::{Asked, limit};
 use super::branches::Names;
 use super::known::{find, states};
 use super::whose::{Of, changes, reading};
 use crate::access::Access;
 use crate::app::App;
-use crate::input::InPath;
+use crate::input::{InPath, invalid};
 use crate::problem::Problem;
 use crate::tokens::Scope;
 

@@ -12,12 +12,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::Answer;
-use super::asked::{Sent, in_path};
+use super::asked::Sent;
 use super::known::find;
 use super::verbs::Nothing;
 use crate::access::Access;
 use crate::app::App;
-use crate::input::InPath;
+use crate::input::{InPath, in_path};
 use crate::problem::Problem;
 use crate::tokens::Scope;
 

@@ -10,9 +10,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::Answer;
-use super::asked::{Sent, invalid, span};
+use super::asked::{Sent, span};
 use crate::access::Access;
 use crate::app::App;
+use crate::input::invalid;
 use crate::problem::Problem;
 use crate::tokens::Scope;
 

@@ -13,10 +13,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::{Answer, Items};
-use super::asked::{Asked, invalid, past};
+use super::asked::Asked;
 use super::show::Who;
 use crate::access::Access;
 use crate::app::App;
+use crate::input::{invalid, past};
 use crate::problem::Problem;
 use crate::tokens::Scope;
 

@@ -15,12 +15,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::{Answer, Items};
-use super::asked::{Asked, limit, past};
+use super::asked::{Asked, limit};
 use super::branches::{Preview, preview};
 use super::listed::{Order, Sort, Wanted};
 use crate::access::Access;
 use crate::app::App;
-use crate::input::{InPath, session};
+use crate::input::{InPath, past, session};
 use crate::problem::Problem;
 use crate::tokens::Scope;
 

@@ -13,11 +13,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::Answer;
-use super::asked::{Asked, at, invalid};
+use super::asked::{Asked, at};
 use super::branches::shown;
 use crate::access::Access;
 use crate::app::App;
-use crate::input::{InPath, branch, session};
+use crate::input::{InPath, branch, invalid, session};
 use crate::problem::Problem;
 use crate::tokens::Scope;
 

@@ -15,12 +15,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::{Answer, Items};
-use super::asked::{Asked, Sent, invalid, limit, span};
+use super::asked::{Asked, Sent, limit, span};
 use super::branches::Names;
 use super::deliveries::event;
 use crate::access::Access;
 use crate::app::App;
-use crate::input::InPath;
+use crate::input::{InPath, invalid};
 use crate::problem::Problem;
 use crate::tokens::Scope;
 

@@ -11,11 +11,11 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::Answer;
-use super::asked::{Sent, ahead, invalid, span};
+use super::asked::{Sent, span};
 use super::branches::preview;
 use crate::access::Access;
 use crate::app::App;
-use crate::input::{InPath, branch};
+use crate::input::{InPath, ahead, branch, invalid};
 use crate::problem::Problem;
 use crate::tokens::Scope;
 

@@ -6,10 +6,10 @@ use retold::project::{History, Reading, Scope as StateScope};
 use retold::store::{Query, Store};
 use serde_json::Value;
 
-use super::asked::invalid;
 use super::branches::shown;
 use super::known::States;
 use crate::access::Access;
+use crate::input::invalid;
 use crate::problem::Problem;
 use crate::tokens::Scope;
 

@@ -8,11 +8,10 @@ use retold::store::leases::FencingToken;
 use retold::{Batch, Durability, Error, Expect, Sequence};
 use serde::Deserialize;
 
-use super::refusal::bad;
 use super::{body, intake, receipt};
 use crate::access::Access;
 use crate::app::App;
-use crate::input::{InPath, InQuery, branch};
+use crate::input::{InPath, InQuery, branch, invalid};
 use crate::problem::Problem;
 use crate::tokens::Scope;
 
@@ -88,7 +87,7 @@ pub(super) fn started(
         None => Batch::new(),
         Some("durable") => Batch::new().durability(Durability::Durable),
         Some("relaxed") => Batch::new().durability(Durability::Relaxed),
-        Some(_) => return Err(bad("durability", "is neither `durable` nor `relaxed`")),
+        Some(_) => return Err(invalid("durability", "is neither `durable` nor `relaxed`")),
     };
     let Some(lease) = lease else { return Ok(batch) };
     let token = lease.parse::<FencingToken>()?;
@@ -123,7 +122,7 @@ fn one<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>
     let mut all = headers.get_all(name).iter();
     let Some(value) = all.next() else { return Ok(None) };
     if all.next().is_some() {
-        return Err(bad(name, "is given more than once"));
+        return Err(invalid(name, "is given more than once"));
     }
-    value.to_str().map(Some).map_err(|_| bad(name, "is not text"))
+    value.to_str().map(Some).map_err(|_| invalid(name, "is not text"))
 }

@@ -5,12 +5,9 @@ use retold::limits::MAX_METADATA_ENTRIES;
 
 use super::form::Form;
 use super::pick::{Pick, PickText};
-use super::refusal::bad;
+use crate::input::invalid;
+use crate::limits::{MAX_PAGE, PAGE};
 use crate::problem::Problem;
-
-/// Events of a page that is asked for without a limit, and at the most.
-const USUAL: usize = 100;
-const MOST: usize = 1_000;
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -67,11 +64,11 @@ impl Asked {
                     let (key, value) = value
                         .split_once('=')
                         .filter(|(key, _)| !key.is_empty())
-                        .ok_or_else(|| bad("meta", "is not KEY=VALUE"))?;
+                        .ok_or_else(|| invalid("meta", "is not KEY=VALUE"))?;
                     let before = text.meta.insert(key.to_owned(), value.to_owned());
                     if before.is_some_and(|before| before != value) || text.meta.len() > MAX_METADATA_ENTRIES
                     {
-                        return Err(bad("meta", "asks for more than an event can have"));
+                        return Err(invalid("meta", "asks for more than an event can have"));
                     }
                 }
                 "source" => once(&mut text.source, "source", value)?,
@@ -81,7 +78,7 @@ impl Asked {
                 "until" => once(&mut text.until, "until", value)?,
                 "priority" => {
                     let priority =
-                        value.parse().map_err(|_| bad("priority", "is not a number from 0 to 255"))?;
+                        value.parse().map_err(|_| invalid("priority", "is not a number from 0 to 255"))?;
                     once(&mut text.priority, "priority", priority)?;
                 }
                 "from" => once(&mut from, "from", From::parse(&value)?)?,
@@ -92,8 +89,8 @@ impl Asked {
                 "raw" => once(&mut raw, "raw", flag("raw", &value)?)?,
                 "style" => once(&mut form, "style", Form::parse(&value)?)?,
                 "follow" if value == "sse" => once(&mut follow, "follow", ())?,
-                "follow" => return Err(bad("follow", "is not `sse`")),
-                _ => return Err(bad("query", format!("has an unknown parameter {name:?}"))),
+                "follow" => return Err(invalid("follow", "is not `sse`")),
+                _ => return Err(invalid("query", format!("has an unknown parameter {name:?}"))),
             }
         }
         question.sort_unstable();
@@ -114,16 +111,16 @@ impl Asked {
     /// How many events a page has.
     pub(super) fn page_limit(&self) -> Result<usize, Problem> {
         match self.limit {
-            None => Ok(USUAL),
-            Some(limit @ 1..=MOST) => Ok(limit),
-            Some(_) => Err(bad("limit", format!("is not a number from 1 to {MOST}"))),
+            None => Ok(PAGE),
+            Some(limit @ 1..=MAX_PAGE) => Ok(limit),
+            Some(_) => Err(invalid("limit", format!("is not a number from 1 to {MAX_PAGE}"))),
         }
     }
 
     /// How many lines are streamed at most.
     pub(super) fn line_limit(&self) -> Result<usize, Problem> {
         match self.limit {
-            Some(0) => Err(bad("limit", "is 0; ask for at least one event")),
+            Some(0) => Err(invalid("limit", "is 0; ask for at least one event")),
             limit => Ok(limit.unwrap_or(usize::MAX)),
         }
     }
@@ -132,7 +129,7 @@ impl Asked {
     pub(super) fn is_for_a_stream(&self) -> Result<(), Problem> {
         let given = [("to", self.to.is_some()), ("limit", self.limit.is_some()), ("reverse", self.reverse)];
         match given.into_iter().find(|(_, is_given)| *is_given) {
-            Some((name, _)) => Err(bad(name, "is not for live streams; leave it out, or read a page")),
+            Some((name, _)) => Err(invalid(name, "is not for live streams; leave it out, or read a page")),
             None => Ok(()),
         }
     }
@@ -141,20 +138,20 @@ impl Asked {
 fn once<T>(to: &mut Option<T>, name: &'static str, value: T) -> Result<(), Problem> {
     match to.replace(value) {
         None => Ok(()),
-        Some(_) => Err(bad(name, "is given more than once")),
+        Some(_) => Err(invalid(name, "is given more than once")),
     }
 }
 
 fn number(name: &'static str, text: &str) -> Result<u64, Problem> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let parsed = digits.then(|| text.parse().ok()).flatten();
-    parsed.ok_or_else(|| bad(name, format!("`{}` is not a whole number", text.escape_debug())))
+    parsed.ok_or_else(|| invalid(name, format!("`{}` is not a whole number", text.escape_debug())))
 }
 
 fn flag(name: &'static str, text: &str) -> Result<bool, Problem> {
     match text {
         "" | "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
-        _ => Err(bad(name, "is neither `true` nor `false`")),
+        _ => Err(invalid(name, "is neither `true` nor `false`")),
     }
 }

@@ -4,7 +4,7 @@ use retold::Event;
 use retold::agents::interop::json;
 use retold::wire;
 
-use super::refusal::bad;
+use crate::input::invalid;
 use crate::problem::Problem;
 
 /// A form of events, all of them one JSON object without line breaks.
@@ -25,7 +25,7 @@ impl Form {
             "exact" => Ok(Self::Exact),
             "shown" => Ok(Self::Shown),
             "cloudevents" => Ok(Self::CloudEvents),
-            _ => Err(bad("style", "is none of `exact`, `shown` and `cloudevents`")),
+            _ => Err(invalid("style", "is none of `exact`, `shown` and `cloudevents`")),
         }
     }
 

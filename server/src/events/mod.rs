@@ -20,7 +20,6 @@ mod page_cursor;
 mod pick;
 mod read;
 mod receipt;
-mod refusal;
 mod reply;
 mod single;
 mod sse;

@@ -6,11 +6,10 @@ use retold::event::finding::IdPrefix;
 use retold::{Address, Error, Event, EventId, Query, Store};
 
 use super::asked::Asked;
-use super::refusal::bad;
 use super::reply::json;
 use crate::access::Access;
 use crate::app::App;
-use crate::input::{InPath, InQuery, branch};
+use crate::input::{InPath, InQuery, branch, invalid};
 use crate::problem::Problem;
 use crate::tokens::Scope;
 
@@ -117,7 +116,7 @@ fn none(id: &str) -> Problem {
 
 fn only_form(pairs: Vec<(String, String)>, app: &App) -> Result<Asked, Problem> {
     if let Some((name, _)) = pairs.iter().find(|(name, _)| !matches!(name.as_str(), "style" | "raw")) {
-        return Err(bad("query", format!("has an unknown parameter {name:?}")));
+        return Err(invalid("query", format!("has an unknown parameter {name:?}")));
     }
     Asked::parse(pairs, app.store().catalogue())
 }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use retold::event::{Catalogue, Filter, Invalid, Pattern, Timestamp, parse_span};
+use retold::event::{Catalogue, Filter, Invalid, Pattern};
 use retold::{Error, Event};
 use serde::Deserialize;
+
+use crate::input::past;
 
 /// Filters as they are written.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -104,21 +106,6 @@ fn globs(field: &'static str, globs: &[String], catalogue: &Catalogue) -> Result
         filter = filter.pattern_in(pattern, catalogue);
     }
     Ok(filter)
-}
-
-/// A time, or how long ago.
-fn past(field: &'static str, text: &str) -> Result<Timestamp, Invalid> {
-    if let Ok(ago) = parse_span(text) {
-        let ago = i64::try_from(ago.as_micros()).unwrap_or(i64::MAX);
-        return Ok(Timestamp::from_micros(Timestamp::now().micros().saturating_sub(ago)));
-    }
-    text.parse().map_err(|_| {
-        let reason = format!(
-            "`{}` is not a time such as 2026-02-03T04:05:06Z, nor a span such as 90s, 15m, 1h 30m, 7d",
-            text.escape_debug()
-        );
-        Invalid::new(field, reason)
-    })
 }
 
 #[cfg(test)]

@@ -7,12 +7,11 @@ use axum::response::Response;
 
 use super::asked::{Asked, From};
 use super::feed::Feed;
-use super::refusal::bad;
 use super::watch::{Begin, Watch};
 use super::{lines, page, reply, sse};
 use crate::access::Access;
 use crate::app::App;
-use crate::input::{InPath, InQuery, branch, session};
+use crate::input::{InPath, InQuery, branch, invalid, session};
 use crate::problem::Problem;
 
 type Pairs = Vec<(String, String)>;
@@ -189,11 +188,11 @@ async fn answer(
 /// After what the reader has seen; else after what it asked for when it came first.
 fn begin(headers: &HeaderMap, asked: &Asked) -> Result<Begin, Problem> {
     if let Some(last) = headers.get("last-event-id").filter(|last| !last.is_empty()) {
-        let last = last.to_str().map_err(|_| bad("Last-Event-ID", "is not text"))?;
+        let last = last.to_str().map_err(|_| invalid("Last-Event-ID", "is not text"))?;
         return Ok(Begin::Cursor(last.to_owned()));
     }
     match (&asked.cursor, asked.from) {
-        (Some(_), Some(_)) => Err(bad("from", "can't be given together with cursor")),
+        (Some(_), Some(_)) => Err(invalid("from", "can't be given together with cursor")),
         (Some(cursor), None) => Ok(Begin::Cursor(cursor.clone())),
         (None, from) => Ok(Begin::From(from.unwrap_or(From::Start))),
     }

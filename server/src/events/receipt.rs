@@ -2,14 +2,11 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use retold::{Address, Placed, Receipt};
 use serde_json::{Value, json};
 
 use super::reply;
-
-/// What a name in a path does not need to have encoded.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use crate::input::in_path;
 
 /// For events of one branch, with the place of the first. A retry is answered as the first time, but with 200.
 pub(super) fn of_one(receipt: &Receipt, to: &Address) -> Response {
@@ -19,11 +16,10 @@ pub(super) fn of_one(receipt: &Receipt, to: &Address) -> Response {
     };
     add_common(&mut document, receipt);
     let mut response = answer(receipt, &document);
-    let encoded = |name| utf8_percent_encode(name, PLAIN);
     let location = format!(
         "/v1/sessions/{}/branches/{}/events/{}",
-        encoded(to.session().as_str()),
-        encoded(to.branch().as_str()),
+        in_path(to.session().as_str()),
+        in_path(to.branch().as_str()),
         receipt.first()
     );
     if let Ok(location) = HeaderValue::try_from(location) {
