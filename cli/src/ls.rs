@@ -12,11 +12,11 @@ use super::span::{ago, amount, bar, of_phase, since};
 use super::style::{BAD, DIM, NAME, PLAIN};
 use super::table::{Cell, Table, cell};
 use super::view::grouped;
-use retold::agents::projections::{Board, Card, ConversationStatus, Figures, OTHERS};
+use retold::agents::projections::{Board, Card, ConversationStatus};
 use retold::error::{Error, Result};
-use retold::event::{BranchName, Filter, NamePattern, Phase, SessionId, Timestamp};
+use retold::event::{BranchName, NamePattern, Phase, SessionId, Timestamp};
 use retold::limits::MAX_LISTING;
-use retold::store::{Query, SessionInfo, Store};
+use retold::store::{SessionInfo, Store};
 use retold::wire::SessionCard;
 
 #[derive(Debug, clap::Args)]
@@ -119,7 +119,7 @@ impl Args {
                 found => found?,
             };
             if let Some(source) = &self.source {
-                is_wanted = has_source(store, &listed.info.session, &figures, source)?;
+                is_wanted = figures.has_source(store, &listed.info.session, source)?;
             }
             if self.needs_times() {
                 (listed.first, listed.last) = (figures.first.unwrap_or(listed.first), figures.newest);
@@ -137,22 +137,6 @@ impl Args {
             listed.card = Some(card);
         }
         Ok((listed, is_wanted))
-    }
-}
-
-/// Whether a session has an event of a source.
-fn has_source(store: &Store, session: &SessionId, figures: &Figures, source: &str) -> Result<bool> {
-    // The figures name so many sources, and count the others together.
-    if source != OTHERS && (figures.sources.contains_key(source) || !figures.sources.contains_key(OTHERS)) {
-        return Ok(figures.sources.contains_key(source));
-    }
-    let query = Query::session(session.clone())?.filter(Filter::new().source(source)).limit(1);
-    match store.events(query)?.next().transpose() {
-        // Deleted meanwhile.
-        Err(Error::NotFound { .. } | Error::Deleted { .. }) => Ok(false),
-        // It is there, though it cannot be brought to its newest shape.
-        Err(Error::Upcast { .. }) => Ok(true),
-        found => Ok(found?.is_some()),
     }
 }
 

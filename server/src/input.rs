@@ -2,6 +2,7 @@
 
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use retold::event::{Address, BranchName, Invalid, SessionId, Timestamp, parse_span};
 use serde::de::DeserializeOwned;
@@ -51,6 +52,23 @@ impl<T: DeserializeOwned> FromRequestParts<App> for InQuery<T> {
 /// A name as a part of a path.
 pub(crate) fn in_path(name: &str) -> String {
     utf8_percent_encode(name, IN_PATH).to_string()
+}
+
+/// What the Content-Type says, without its parameters; empty where it is no text.
+pub(crate) fn media_type(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(header::CONTENT_TYPE)?.to_str().unwrap_or_default();
+    text.split(';').next().map(str::trim)
+}
+
+/// Whether it is JSON of any shape.
+pub(crate) fn is_json(media_type: &str) -> bool {
+    media_type.eq_ignore_ascii_case(retold::event::JSON)
+}
+
+/// The body is of another type.
+pub(crate) fn not_json() -> Problem {
+    let detail = "this takes a body of JSON: Content-Type: application/json";
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-type", detail)
 }
 
 /// A parameter that can't be used.

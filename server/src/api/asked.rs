@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
 use retold::event::{Address, Sequence, parse_span};
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
-use crate::input::invalid;
+use crate::input::{invalid, is_json, media_type, not_json};
 use crate::limits::{MAX_PAGE, PAGE};
 use crate::problem::Problem;
 
@@ -37,28 +37,21 @@ impl<T: DeserializeOwned> FromRequest<App> for Sent<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let content_type = request.headers().get(header::CONTENT_TYPE).cloned();
+        let is_other = media_type(request.headers()).is_some_and(|of| !is_json(of));
         let body = Bytes::from_request(request, app).await.map_err(|refused| match refused.status() {
             StatusCode::PAYLOAD_TOO_LARGE => {
                 Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", refused.body_text())
             }
             _ => Problem::bad_request(refused.body_text()),
         })?;
-        if !body.is_empty() && !content_type.as_ref().is_none_or(is_json) {
-            let detail = "this takes a body of JSON: Content-Type: application/json";
-            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-type", detail));
+        if !body.is_empty() && is_other {
+            return Err(not_json());
         }
         let text: &[u8] = if body.is_empty() { b"{}" } else { &body };
         serde_json::from_slice(text)
             .map(Self)
             .map_err(|e| Problem::bad_request(format!("the body is not what is taken here: {e}")))
     }
-}
-
-fn is_json(content_type: &header::HeaderValue) -> bool {
-    let text = content_type.to_str().unwrap_or_default();
-    let kind = text.split(';').next().unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case("application/json")
 }
 
 /// How many items a page has.

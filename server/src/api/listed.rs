@@ -2,10 +2,10 @@
 
 use std::cmp::Ordering;
 
-use retold::agents::projections::{Board, Card, ConversationStatus, Figures, OTHERS};
+use retold::agents::projections::{Board, Card, ConversationStatus, Figures};
 use retold::error::{Error, Result};
-use retold::event::{Filter, NamePattern, Phase, SessionId, Timestamp};
-use retold::store::{Query, SessionInfo, Store};
+use retold::event::{NamePattern, Phase, SessionId, Timestamp};
+use retold::store::{SessionInfo, Store};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -191,7 +191,7 @@ impl Wanted {
                 found => found?,
             };
             if let Some(source) = &self.source
-                && !has_source(store, &info.session, &figures, source)?
+                && !figures.has_source(store, &info.session, source)?
             {
                 return Ok(None);
             }
@@ -249,21 +249,5 @@ fn label_of(text: &str) -> Result<(String, Option<String>), Problem> {
     match key {
         "" => Err(invalid("label", "has no key; write KEY or KEY=VALUE")),
         key => Ok((key.to_owned(), value)),
-    }
-}
-
-/// Whether a session has an event of a source.
-fn has_source(store: &Store, session: &SessionId, figures: &Figures, source: &str) -> Result<bool> {
-    // The figures name so many sources, and count the others together.
-    if source != OTHERS && (figures.sources.contains_key(source) || !figures.sources.contains_key(OTHERS)) {
-        return Ok(figures.sources.contains_key(source));
-    }
-    let query = Query::session(session.clone())?.filter(Filter::new().source(source)).limit(1);
-    match store.events(query)?.next().transpose() {
-        // Deleted meanwhile.
-        Err(Error::NotFound { .. } | Error::Deleted { .. }) => Ok(false),
-        // It is there, though it cannot be brought to its newest shape.
-        Err(Error::Upcast { .. }) => Ok(true),
-        found => Ok(found?.is_some()),
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use retold::event::MAIN;
 use retold::{Address, Expect};
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use super::{append, body, intake, receipt};
 use crate::access::Access;
 use crate::app::App;
-use crate::input::branch;
+use crate::input::{branch, is_json, media_type, not_json};
 use crate::problem::Problem;
 use crate::tokens::Scope;
 
@@ -76,7 +76,9 @@ pub(crate) async fn append_many(
     sent: Body,
 ) -> Result<Response, Problem> {
     access.somewhere(Scope::Append)?;
-    is_json(&headers)?;
+    if !media_type(&headers).is_some_and(is_json) {
+        return Err(not_json());
+    }
     let sent = body::taken(sent, app.limits().body_bytes).await?;
     app.call(move |store| {
         let Parts { parts, durability, lease } = serde_json::from_slice(&sent)
@@ -98,14 +100,4 @@ pub(crate) async fn append_many(
         Ok::<_, Problem>(receipt::of_many(&receipt))
     })
     .await
-}
-
-fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case("application/json") {
-        return Ok(());
-    }
-    let detail = "this takes a body of JSON: Content-Type: application/json";
-    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-type", detail))
 }

@@ -1,6 +1,6 @@
 //! What is sent becomes events: our own JSON, one or many; lines of it; CloudEvents, one or many.
 
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use retold::{Address, Invalid, NewEvent};
 use serde::Deserialize;
@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::binary;
 use super::single::event;
+use crate::input::media_type;
 use crate::problem::Problem;
 
 /// How events are sent, by the request's headers.
@@ -28,9 +29,7 @@ enum Sent {
 
 impl Sent {
     fn of(headers: &HeaderMap) -> Result<Self, Problem> {
-        let content_type = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
-        let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-        match essence.to_ascii_lowercase().as_str() {
+        match media_type(headers).unwrap_or_default().to_ascii_lowercase().as_str() {
             "application/cloudevents+json" => Ok(Self::CloudEvent),
             "application/cloudevents-batch+json" => Ok(Self::CloudEvents),
             other if other.starts_with("application/cloudevents") => Err(unsupported(other)),

@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::annotations::Annotations;
 use super::chart::Chart;
 use super::roles::clip;
-use super::stamp;
-use crate::event::{Event, Timestamp};
+use super::{OTHERS, stamp};
+use crate::error::{Error, Result};
+use crate::event::{Event, Filter, SessionId, Timestamp};
 use crate::limits::{RATE_WINDOW_SECONDS, STATS_NAMES};
 use crate::project::{ApplyError, Projection, Scope};
+use crate::store::{Query, Store};
 
 /// Counts the events of a session over all its branches, each once; or those of the whole store.
 ///
@@ -125,6 +127,25 @@ impl Projection for Stats {
 const SECOND: i64 = 1_000_000;
 
 impl Figures {
+    /// Whether the session with these figures has an event of a source. They name so many sources, and count the others
+    /// together: for one of those the events are looked through.
+    ///
+    /// # Errors
+    /// As [`Store::events`]. A session that was deleted meanwhile has none.
+    pub fn has_source(&self, store: &Store, session: &SessionId, source: &str) -> Result<bool> {
+        let is_named = self.sources.contains_key(source);
+        if source != OTHERS && (is_named || !self.sources.contains_key(OTHERS)) {
+            return Ok(is_named);
+        }
+        let query = Query::session(session.clone())?.filter(Filter::new().source(source)).limit(1);
+        match store.events(query)?.next().transpose() {
+            Err(Error::NotFound { .. } | Error::Deleted { .. }) => Ok(false),
+            // It is there, though it cannot be brought to its newest shape.
+            Err(Error::Upcast { .. }) => Ok(true),
+            found => Ok(found?.is_some()),
+        }
+    }
+
     fn take(&mut self, event: &Event, place: &str) {
         let time = event.occurred();
         self.events += 1;
