@@ -550,6 +550,8 @@ pub const SEARCH_HITS: usize = 10;
 pub const MAX_SEARCH_HITS: usize = 1_000;
 /// Texts that are looked at as answers before others are, at the least.
 pub const SEARCH_CANDIDATES: usize = 64;
+/// Texts of a phrase that are kept between counting and scoring them, for each segment.
+pub const SEARCH_KNOWN_TEXTS: usize = 256 * 1_024;
 /// Bytes of the piece of a text that an answer shows.
 pub const SEARCH_SNIPPET_BYTES: usize = 200;
 /// Bytes of a word: longer ones are several.
@@ -569,7 +571,7 @@ pub const SEARCH_GONE_DUE: usize = 256;
 /// Positions without an event that an index keeps, to notice when there is one again.
 pub const SEARCH_GONE_KEPT: usize = 16;
 /// Bytes of an index that is built in memory before it is written …
-pub const SEARCH_MEMORY_BYTES: usize = 32 * 1_024 * 1_024;
+pub const SEARCH_MEMORY_BYTES: usize = 64 * 1_024 * 1_024;
 /// … and texts in it.
 pub const SEARCH_SEGMENT_TEXTS: usize = 128 * 1_024;
 /// Segments of an index are merged with the next one unless they are so many times larger …

@@ -13,6 +13,8 @@ pub use part::Part;
 pub use told_once::ToldOnce;
 pub use usage::EventUsage;
 
+use std::sync::LazyLock;
+
 use serde_json::Value;
 
 use crate::event::{Catalogue, Phase, Record, Role, Speaker};
@@ -54,26 +56,61 @@ impl Readable {
     /// Reads an event. The catalogue has to be the one with the user's own types, if there are any.
     #[must_use]
     pub fn of(event: &Record, catalogue: &Catalogue) -> Self {
-        let none = Role::default();
-        let role = catalogue.role(event.kind()).unwrap_or(&none);
+        let read = Read::new(event, catalogue);
+        let (summary, speaker) = (read.summary(event), read.speaker);
+        let (usage, phase) = (EventUsage::of(read.role, &read.payload), read.role.phase(&read.payload));
+        Self { speaker, summary, parts: read.parts, usage, phase }
+    }
+}
+
+/// What is said in an event, and by whom, without what `Readable` tells beside it: the search reads it of every event.
+/// Where nothing is, its line is all there is.
+pub(crate) fn said_or_line(
+    event: &Record,
+    catalogue: &Catalogue,
+) -> (Option<Speaker>, Result<Vec<Part>, String>) {
+    let read = Read::new(event, catalogue);
+    let said = if read.parts.is_empty() { Err(read.summary(event)) } else { Ok(read.parts) };
+    (read.speaker, said)
+}
+
+/// An event of which what is said was read.
+struct Read<'a> {
+    role: &'a Role,
+    payload: Value,
+    speaker: Option<Speaker>,
+    parts: Vec<Part>,
+    /// What stands for it when its payload is no JSON.
+    bytes: Option<String>,
+}
+
+impl<'a> Read<'a> {
+    fn new(event: &Record, catalogue: &'a Catalogue) -> Self {
+        static NONE: LazyLock<Role> = LazyLock::new(Role::default);
+        let role = catalogue.role(event.kind()).unwrap_or(&NONE);
         if !event.is_json() {
             let speaker = role.message.as_ref().map(|message| message.speaker);
             let said = summary::of_bytes(event.content_type(), event.payload());
             let parts = speaker.map(|speaker| Part::said(speaker, said.clone())).into_iter().collect();
-            let (summary, usage) = (summary::line(&said), EventUsage::default());
-            return Self { speaker, summary, parts, usage, phase: role.phase(&Value::Null) };
+            return Self { role, payload: Value::Null, speaker, parts, bytes: Some(said) };
         }
         let payload: Value = serde_json::from_slice(event.payload()).unwrap_or_default();
         let speaker = role.message.as_ref().map(|message| message.speaker(&payload));
         let parts = said(role, &payload, event.correlation());
-        let line = match (summary::of_parts(&parts), speaker) {
-            (line, _) if !line.is_empty() => line,
+        Self { role, payload, speaker, parts, bytes: None }
+    }
+
+    fn summary(&self, event: &Record) -> String {
+        if let Some(said) = &self.bytes {
+            return summary::line(said);
+        }
+        let line = summary::of_parts(&self.parts);
+        match self.speaker {
+            _ if !line.is_empty() => line,
             // Who says nothing does not say its envelope either.
-            (_, Some(_)) => summary::line(&role.error.text(&payload).unwrap_or_default()),
-            (_, None) => summary::of_fields(role, &payload, event),
-        };
-        let (usage, phase) = (EventUsage::of(role, &payload), role.phase(&payload));
-        Self { speaker, summary: line, parts, usage, phase }
+            Some(_) => summary::line(&self.role.error.text(&self.payload).unwrap_or_default()),
+            None => summary::of_fields(self.role, &self.payload, event),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::disk::{Segment, Snapshot, Unusable};
 use super::failed::Failed;
 use super::feed;
 use super::hit::{Found, Hit, Snippet};
-use super::lookup;
+use super::lookup::{self, Known};
 use super::query::TextQuery;
 use super::request::SearchRequest;
 use super::score::{Statistics, Weights, length_code};
@@ -111,9 +111,8 @@ pub(super) fn answer(asked: &Asked<'_>, index: Option<&Snapshot>) -> Result<Answ
     let segments = index.map(|index| index.segments.as_slice()).unwrap_or_default();
     let reached = index.map_or(0, |index| index.manifest.reached);
     let mut statistics = Statistics::new(asked.query.clauses().count());
-    for segment in segments {
-        lookup::count(segment, asked.query, &mut statistics)?;
-    }
+    let counted = segments.iter().map(|segment| lookup::count(segment, asked.query, &mut statistics));
+    let known = counted.collect::<Result<Vec<Known>, Unusable>>()?;
     let (mut bytes, mut unread) = (0, index.map_or(0, |index| index.manifest.unread));
     asked.each_after(reached, |after| match after {
         After::Text { text, words, counts, .. } => {
@@ -126,7 +125,7 @@ pub(super) fn answer(asked: &Asked<'_>, index: Option<&Snapshot>) -> Result<Answ
     let wanted = asked.request.offset.saturating_add(asked.request.limit).saturating_add(1);
     let mut count = SEARCH_CANDIDATES.max(wanted);
     loop {
-        let best = asked.best(segments, reached, &weights, count)?;
+        let best = asked.best(segments, &known, reached, &weights, count)?;
         let (found, gone) = asked.read(&best.all, segments, unread)?;
         if found.more || !best.is_cut {
             return Ok(Answer { found, gone, is_behind: bytes > SEARCH_TAIL_BYTES });
@@ -141,13 +140,14 @@ impl Asked<'_> {
     fn best(
         &self,
         segments: &[Arc<Segment>],
+        known: &[Known],
         reached: u64,
         weights: &Weights,
         count: usize,
     ) -> Result<Best, Failed> {
         let mut best = Best::new(count);
-        for (number, segment) in segments.iter().enumerate() {
-            for (doc, score) in lookup::found(segment, self.query, self.request, weights)? {
+        for (number, (segment, known)) in segments.iter().zip(known).enumerate() {
+            for (doc, score) in lookup::found(segment, known, self.query, self.request, weights)? {
                 let place = Place::Indexed { segment: number, doc };
                 best.add(Candidate { score, order: (number, doc.into(), 0), place });
             }

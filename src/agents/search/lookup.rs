@@ -1,37 +1,58 @@
 //! What a segment knows of a query.
 
+use std::borrow::Cow;
+
 use super::disk::{List, Segment, Unusable};
 use super::query::{Clause, TextQuery};
 use super::request::SearchRequest;
 use super::score::{Statistics, Weights};
 use super::terms::{self, KIND, WORD};
 use crate::event::{Filter, Timestamp};
+use crate::limits::SEARCH_KNOWN_TEXTS;
 
 /// Texts of a segment, in order, each once.
 type Docs = Vec<u32>;
+
+/// Texts, in order, and how often each has what was looked for.
+type Counted = Vec<(u32, u32)>;
+
+/// What was found out while a segment's texts were counted: the texts of the clauses that are no single words.
+#[derive(Default)]
+pub(super) struct Known {
+    clauses: Vec<Option<Counted>>,
+}
 
 /// Adds the texts of a segment to what is known of all.
 pub(super) fn count(
     segment: &Segment,
     query: &TextQuery,
     statistics: &mut Statistics,
-) -> Result<(), Unusable> {
+) -> Result<Known, Unusable> {
     statistics.texts += u64::from(segment.meta.texts);
     statistics.words += segment.meta.words;
+    let mut known = Known::default();
     for (clause, with) in query.clauses().zip(&mut statistics.with) {
-        *with += match clause.words.as_slice() {
+        let texts = match clause.words.as_slice() {
             [word] if !clause.is_prefix => {
-                segment.list(&terms::word(word))?.map_or(0, |list| list.texts.into())
+                *with += segment.list(&terms::word(word))?.map_or(0, |list| u64::from(list.texts));
+                None
             }
-            _ => of_clause(segment, clause)?.len() as u64,
+            _ => {
+                let texts = of_clause(segment, clause)?;
+                *with += texts.len() as u64;
+                // Of very many it is cheaper to read them again than to keep them.
+                (texts.len() <= SEARCH_KNOWN_TEXTS).then_some(texts)
+            }
         };
+        known.clauses.push(texts);
     }
-    Ok(())
+    Ok(known)
 }
 
 /// The texts that are found, in order, and how well each fits.
 pub(super) fn found(
     segment: &Segment,
+    known: &Known,
     query: &TextQuery,
     request: &SearchRequest,
     weights: &Weights,
@@ -41,8 +62,12 @@ pub(super) fn found(
     for group in query.groups() {
         let mut scored: Vec<(u32, f32)> = Vec::new();
         for clause in group {
-            let own = of_clause(segment, clause)?.into_iter();
-            let own = own.map(|(doc, count)| (doc, weights.score(number, count, segment.length(doc))));
+            let own: Cow<'_, [(u32, u32)]> = match known.clauses.get(number) {
+                Some(Some(known)) => known.into(),
+                _ => of_clause(segment, clause)?.into(),
+            };
+            let own = own.iter();
+            let own = own.map(|(doc, count)| (*doc, weights.score(number, *count, segment.length(*doc))));
             scored =
                 if scored.is_empty() { own.collect() } else { either(&scored, &own.collect::<Vec<_>>()) };
             number += 1;
@@ -55,13 +80,13 @@ pub(super) fn found(
     let mut all = all.unwrap_or_default();
     for clause in query.unwanted() {
         let docs: Docs = of_clause(segment, clause)?.into_iter().map(|(doc, _)| doc).collect();
-        all.retain(|(doc, _)| docs.binary_search(doc).is_err());
+        keep_unless(&mut all, &docs);
     }
     if all.is_empty() {
         return Ok(all);
     }
     for docs in narrowings(segment, request)? {
-        all.retain(|(doc, _)| docs.binary_search(doc).is_ok());
+        keep_if(&mut all, &docs);
     }
     if request.filter.has_times() {
         let rows = segment.rows()?;
@@ -125,7 +150,7 @@ fn union(segment: &Segment, lists: impl IntoIterator<Item = List>) -> Result<Doc
 }
 
 /// The texts that have a clause, and how often.
-fn of_clause(segment: &Segment, clause: &Clause) -> Result<Vec<(u32, u32)>, Unusable> {
+fn of_clause(segment: &Segment, clause: &Clause) -> Result<Counted, Unusable> {
     let Some((last, first)) = clause.words.split_last() else { return Ok(Vec::new()) };
     let lists = of_word(segment, last, clause.is_prefix)?;
     if first.is_empty() {
@@ -140,7 +165,8 @@ fn of_clause(segment: &Segment, clause: &Clause) -> Result<Vec<(u32, u32)>, Unus
         docs = Some(match docs {
             None => own,
             Some(mut docs) => {
-                docs.retain(|doc| own.binary_search(doc).is_ok());
+                let mut has = Ahead::new(&own);
+                docs.retain(|doc| has.has(*doc));
                 docs
             }
         });
@@ -155,8 +181,9 @@ fn of_clause(segment: &Segment, clause: &Clause) -> Result<Vec<(u32, u32)>, Unus
     for (offset, lists) in (0..).zip(&words) {
         let mut own = Vec::new();
         for list in lists {
+            let mut wanted = Ahead::new(&docs);
             segment.places(*list, |doc, places| {
-                if docs.binary_search(&doc).is_ok() {
+                if wanted.has(doc) {
                     let begins = places.iter().filter_map(|place| place.checked_sub(offset));
                     own.extend(begins.map(|begin| u64::from(doc) << 32 | u64::from(begin)));
                 }
@@ -168,12 +195,13 @@ fn of_clause(segment: &Segment, clause: &Clause) -> Result<Vec<(u32, u32)>, Unus
         begins = Some(match begins {
             None => own,
             Some(mut begins) => {
-                begins.retain(|begin| own.binary_search(begin).is_ok());
+                let mut has = Ahead::new(&own);
+                begins.retain(|begin| has.has(*begin));
                 begins
             }
         });
     }
-    let mut found: Vec<(u32, u32)> = Vec::new();
+    let mut found: Counted = Vec::new();
     for begin in begins.unwrap_or_default() {
         let doc = (begin >> 32) as u32;
         match found.last_mut().filter(|(last, _)| *last == doc) {
@@ -184,10 +212,41 @@ fn of_clause(segment: &Segment, clause: &Clause) -> Result<Vec<(u32, u32)>, Unus
     Ok(found)
 }
 
+/// Looks for numbers in a list, both in ascending order.
+struct Ahead<'a, T>(&'a [T]);
+
+impl<'a, T: Copy + Ord> Ahead<'a, T> {
+    fn new(list: &'a [T]) -> Self {
+        Self(list)
+    }
+
+    /// Whether the list has it. It is not below those that were asked for before.
+    fn has(&mut self, wanted: T) -> bool {
+        // In steps that double, so that a few numbers are soon found among many.
+        let mut step = 1;
+        while self.0.get(step).is_some_and(|there| *there <= wanted) {
+            step *= 2;
+        }
+        let near = self.0.get(..self.0.len().min(step)).unwrap_or_default();
+        self.0 = self.0.get(near.partition_point(|there| *there < wanted)..).unwrap_or_default();
+        self.0.first() == Some(&wanted)
+    }
+}
+
+fn keep_if(all: &mut Vec<(u32, f32)>, docs: &[u32]) {
+    let mut docs = Ahead::new(docs);
+    all.retain(|(doc, _)| docs.has(*doc));
+}
+
+fn keep_unless(all: &mut Vec<(u32, f32)>, docs: &[u32]) {
+    let mut docs = Ahead::new(docs);
+    all.retain(|(doc, _)| !docs.has(*doc));
+}
+
 /// The lists of a word, or of all words that begin so.
 fn of_word(segment: &Segment, word: &str, is_prefix: bool) -> Result<Vec<List>, Unusable> {
     let mut term = Vec::new();
-    terms::term(WORD, word, &mut term);
+    terms::term(WORD, word.as_bytes(), &mut term);
     let mut lists = Vec::new();
     if is_prefix {
         segment.each_with(&term, |_, list| {
@@ -201,8 +260,8 @@ fn of_word(segment: &Segment, word: &str, is_prefix: bool) -> Result<Vec<List>, 
 }
 
 /// The texts of these lists, and how often they are in all of them.
-fn times(segment: &Segment, lists: &[List]) -> Result<Vec<(u32, u32)>, Unusable> {
-    let mut found: Vec<(u32, u32)> = Vec::new();
+fn times(segment: &Segment, lists: &[List]) -> Result<Counted, Unusable> {
+    let mut found: Counted = Vec::new();
     for list in lists {
         segment.docs(*list, |doc, count| found.push((doc, count)))?;
     }
@@ -242,4 +301,26 @@ fn either(one: &[(u32, f32)], other: &[(u32, f32)]) -> Vec<(u32, f32)> {
     }
     all.extend(others);
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn looking_ahead_finds_what_is_there(
+            list in prop::collection::btree_set(0_u32..300, 0..80),
+            wanted in prop::collection::btree_set(0_u32..300, 0..80),
+        ) {
+            let sorted: Vec<u32> = list.iter().copied().collect();
+            let mut ahead = Ahead::new(&sorted);
+            let found: BTreeSet<u32> = wanted.iter().copied().filter(|wanted| ahead.has(*wanted)).collect();
+            prop_assert_eq!(found, list.intersection(&wanted).copied().collect::<BTreeSet<u32>>());
+        }
+    }
 }

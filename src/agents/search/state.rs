@@ -20,7 +20,7 @@ use crate::store::{Observer, Reader, StoreHandle};
 use crate::sync::{Mutex, lock};
 
 /// Raised when the files, or what a text or a word is, change in another way than with the release.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 #[derive(Debug, Default)]
 pub(super) struct State {

@@ -8,33 +8,37 @@ const SESSION: u8 = b's';
 const SPEAKER: u8 = b'r';
 /// A type of event.
 pub(super) const KIND: u8 = b'k';
+const _: () = assert!(KIND < LAST_TAG && SPEAKER < LAST_TAG);
 
-pub(super) fn term(kind: u8, text: &str, out: &mut Vec<u8>) {
+/// The highest of those that are no words.
+pub(super) const LAST_TAG: u8 = SESSION;
+
+pub(super) fn term(kind: u8, text: &[u8], out: &mut Vec<u8>) {
     out.clear();
     out.push(kind);
-    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(text);
 }
 
 pub(super) fn word(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
-    term(WORD, text, &mut out);
+    term(WORD, text.as_bytes(), &mut out);
     out
 }
 
 pub(super) fn session(name: &str) -> Vec<u8> {
     let mut out = Vec::new();
-    term(SESSION, name, &mut out);
+    term(SESSION, name.as_bytes(), &mut out);
     out
 }
 
 pub(super) fn speaker(speaker: Speaker) -> Vec<u8> {
     let mut out = Vec::new();
-    term(SPEAKER, speaker.as_str(), &mut out);
+    term(SPEAKER, speaker.as_str().as_bytes(), &mut out);
     out
 }
 
 pub(super) fn kind(name: &str) -> Vec<u8> {
     let mut out = Vec::new();
-    term(KIND, name, &mut out);
+    term(KIND, name.as_bytes(), &mut out);
     out
 }

@@ -1,6 +1,6 @@
 //! What can be found of an event.
 
-use crate::agents::readable::{Part, Readable};
+use crate::agents::readable::{Part, said_or_line};
 use crate::event::{Catalogue, Event, Speaker};
 use crate::limits::MAX_SEARCH_PARTS;
 
@@ -13,12 +13,12 @@ pub(super) struct Text {
 
 /// Each part of what is said, with the tool that is called or answers; of an event that nobody says, its line.
 pub(super) fn texts_of(event: &Event, catalogue: &Catalogue) -> Vec<Text> {
-    let readable = Readable::of(event, catalogue);
-    if readable.parts.is_empty() {
-        return vec![Text { speaker: readable.speaker, text: readable.summary }];
-    }
+    let parts = match said_or_line(event, catalogue) {
+        (_, Ok(parts)) => parts,
+        (speaker, Err(text)) => return vec![Text { speaker, text }],
+    };
     let mut texts: Vec<Text> = Vec::new();
-    for part in readable.parts {
+    for part in parts {
         let (speaker, text) = (part.speaker, said(part));
         let is_full = texts.len() >= MAX_SEARCH_PARTS;
         match texts.last_mut().filter(|_| is_full) {

@@ -1,11 +1,14 @@
 //! Indexing events in memory, until there are enough for a segment.
+//!
+//! A word is a number while it is in memory, and all words of all texts stand one after another. To write them, they are put in the
+//! order of their words in one pass, since how often each comes is known by then.
 
-use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 
 use super::lists::ListWriter;
 use super::meta::SegmentMeta;
+use super::numbered::Numbered;
 use super::row::Row;
 use super::segment_writer::{SegmentWriter, Texts};
 use crate::agents::search::score::length_code;
@@ -16,18 +19,21 @@ use crate::event::Event;
 use crate::limits::{SEARCH_MEMORY_BYTES, SEARCH_SEGMENT_TEXTS};
 use crate::store::mark;
 
-/// About what a term costs beside its bytes.
-const TERM_BYTES: usize = 128;
+/// What a word of a text costs: its number, and its place while they are put in order.
+const WORD_BYTES: usize = size_of::<u32>() + size_of::<u64>();
 
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
-    terms: HashMap<Box<[u8]>, usize>,
-    lists: Vec<ListWriter>,
+    words: Numbered,
+    /// The words of all texts, by their numbers.
+    said: Vec<u32>,
+    /// Where in them each text ends.
+    ends: Vec<u32>,
+    /// What a text can be narrowed by, and for each the texts that have it.
+    tags: Numbered,
+    tagged: Vec<Vec<u32>>,
     texts: Texts,
-    bytes: usize,
-    words: Words,
-    /// Term and place of each word of a text.
-    placed: Vec<(usize, u32)>,
+    read: Words,
 }
 
 impl Builder {
@@ -40,65 +46,35 @@ impl Builder {
             part: 0,
             seconds: u32::try_from(seconds).unwrap_or(if seconds < 0 { 0 } else { u32::MAX }),
         };
+        let (session, kind) = (terms::session(event.session().as_str()), terms::kind(event.kind()));
         for (part, text) in (0..).zip(texts) {
             self.add_text(&text.text);
-            let session = terms::session(event.session().as_str());
-            let kind = terms::kind(event.kind());
             let speaker = text.speaker.map(terms::speaker);
-            for term in [Some(session), Some(kind), speaker].into_iter().flatten() {
-                self.add_term(&term);
+            for tag in [Some(&session), Some(&kind), speaker.as_ref()].into_iter().flatten() {
+                self.add_tag(tag);
             }
             self.texts.rows.push(Row { part, ..row });
         }
     }
 
-    fn doc(&self) -> u32 {
-        self.texts.rows.len() as u32
-    }
-
     fn add_text(&mut self, text: &str) {
-        let (mut words, mut placed) = (std::mem::take(&mut self.words), std::mem::take(&mut self.placed));
-        words.read(text);
-        placed.clear();
-        let mut term = Vec::new();
-        for (place, word) in (0..).zip(words.iter()) {
-            terms::term(WORD, word, &mut term);
-            placed.push((self.number(&term), place));
+        self.read.read(text);
+        for word in self.read.iter() {
+            self.said.push(self.words.number(word.as_bytes()));
         }
-        placed.sort_unstable();
-        let doc = self.doc();
-        for of_term in placed.chunk_by(|a, b| a.0 == b.0) {
-            let number = of_term.first().map(|(number, _)| *number).unwrap_or_default();
-            self.list(number, |list| list.add(doc, of_term.iter().map(|(_, place)| *place)));
-        }
-        self.texts.lengths.push(length_code(words.len()));
-        self.texts.words += words.len() as u64;
-        (self.words, self.placed) = (words, placed);
+        self.ends.push(self.said.len() as u32);
+        self.texts.lengths.push(length_code(self.read.len()));
+        self.texts.words += self.read.len() as u64;
     }
 
-    fn add_term(&mut self, term: &[u8]) {
-        let (number, doc) = (self.number(term), self.doc());
-        self.list(number, |list| list.add(doc, std::iter::empty()));
-    }
-
-    fn list(&mut self, number: usize, add: impl FnOnce(&mut ListWriter)) {
-        if let Some(list) = self.lists.get_mut(number) {
-            let before = list.bytes();
-            add(list);
-            self.bytes += list.bytes() - before;
+    fn add_tag(&mut self, tag: &[u8]) {
+        let (number, doc) = (self.tags.number(tag) as usize, self.texts.rows.len() as u32);
+        if number == self.tagged.len() {
+            self.tagged.push(Vec::new());
         }
-    }
-
-    /// The number of a term, in the order in which they came.
-    fn number(&mut self, term: &[u8]) -> usize {
-        if let Some(number) = self.terms.get(term) {
-            return *number;
+        if let Some(docs) = self.tagged.get_mut(number) {
+            docs.push(doc);
         }
-        let number = self.lists.len();
-        self.terms.insert(term.into(), number);
-        self.lists.push(ListWriter::default());
-        self.bytes += term.len() + TERM_BYTES;
-        number
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -108,7 +84,7 @@ impl Builder {
     /// Whether it has to be written before an event at this position is added.
     pub(crate) fn is_full_for(&self, position: u64) -> bool {
         let first = self.texts.rows.first().map_or(position, |row| row.position);
-        self.bytes >= SEARCH_MEMORY_BYTES
+        self.said.len() * WORD_BYTES + self.words.bytes + self.tags.bytes >= SEARCH_MEMORY_BYTES
             || self.texts.rows.len() >= SEARCH_SEGMENT_TEXTS
             || position.saturating_sub(first) > u64::from(u32::MAX)
     }
@@ -117,14 +93,78 @@ impl Builder {
     pub(crate) fn write(&mut self, folder: &Path) -> io::Result<SegmentMeta> {
         let built = std::mem::take(self);
         let mut writer = SegmentWriter::create(folder)?;
-        let mut terms: Vec<(&[u8], usize)> =
-            built.terms.iter().map(|(term, number)| (&**term, *number)).collect();
-        terms.sort_unstable();
-        for (term, number) in terms {
-            if let Some(list) = built.lists.get(number) {
-                writer.term(term, list.texts, &list.docs, &list.places)?;
+        let mut list = ListWriter::default();
+        for (tag, number) in built.tags.in_order() {
+            let docs = built.tagged.get(number as usize).into_iter().flatten();
+            docs.for_each(|doc| list.add(*doc, std::iter::empty()));
+            list.take(|texts, docs, places| writer.term(tag, texts, docs, places))?;
+        }
+        let spots = built.spots();
+        let mut term = Vec::new();
+        for (word, number) in built.words.in_order() {
+            for of_doc in spots.of(number).chunk_by(|one, other| one.doc == other.doc) {
+                let Some(Spot { doc, .. }) = of_doc.first() else { continue };
+                list.add(*doc, of_doc.iter().map(|spot| spot.place));
             }
+            terms::term(WORD, word, &mut term);
+            list.take(|texts, docs, places| writer.term(&term, texts, docs, places))?;
         }
         writer.finish(&built.texts)
     }
+
+    /// Where the words are, word by word.
+    fn spots(&self) -> Spots {
+        let mut ends = vec![0_u32; self.words.len()];
+        for number in &self.said {
+            if let Some(count) = ends.get_mut(*number as usize) {
+                *count += 1;
+            }
+        }
+        let mut begin = 0;
+        for end in &mut ends {
+            begin += std::mem::replace(end, begin);
+        }
+        // Each end is where the next place of its word goes; after the last one, it is the end.
+        let mut all = vec![Spot { doc: 0, place: 0 }; self.said.len()];
+        let mut begin = 0;
+        for (doc, end) in (0..).zip(&self.ends) {
+            let said = self.said.get(begin..*end as usize).unwrap_or_default();
+            for (place, number) in (0..).zip(said) {
+                let Some(next) = ends.get_mut(*number as usize) else { continue };
+                if let Some(spot) = all.get_mut(*next as usize) {
+                    *spot = Spot { doc, place };
+                }
+                *next += 1;
+            }
+            begin = *end as usize;
+        }
+        Spots { all, ends }
+    }
 }
+
+/// A place in a text.
+#[derive(Clone, Copy, Debug)]
+struct Spot {
+    doc: u32,
+    place: u32,
+}
+
+struct Spots {
+    all: Vec<Spot>,
+    /// By number of the word; each begins where the one before ends.
+    ends: Vec<u32>,
+}
+
+impl Spots {
+    /// Those of a word, in order.
+    fn of(&self, number: u32) -> &[Spot] {
+        let number = number as usize;
+        let end = self.ends.get(number).copied().unwrap_or_default();
+        let begin =
+            number.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or_default();
+        self.all.get(begin as usize..end as usize).unwrap_or_default()
+    }
+}
+
+/// Tags come before words: in a segment, terms are in order.
+const _: () = assert!(terms::LAST_TAG < WORD);

@@ -63,7 +63,6 @@ pub(crate) fn merge(
     let mut writer = SegmentWriter::create(folder)?;
     let mut list = ListWriter::default();
     while let Some(term) = first_term(&mut sources)? {
-        list.clear();
         for source in &mut sources {
             let is_next = source.peek()?.is_some_and(|(other, _)| *other == term);
             let Some((_, own)) = source.terms.pop_if(|_| is_next) else { continue };
@@ -74,9 +73,7 @@ pub(crate) fn merge(
                 }
             })?;
         }
-        if list.texts > 0 {
-            writer.term(&term, list.texts, &list.docs, &list.places)?;
-        }
+        list.take(|texts, docs, places| writer.term(&term, texts, docs, places))?;
     }
     Ok(Some(writer.finish(&texts)?))
 }

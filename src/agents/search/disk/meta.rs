@@ -18,5 +18,6 @@ pub(crate) struct SegmentMeta {
     /// Where in the file the index of its terms is, and how long.
     pub(super) terms: (u64, u64),
     pub(super) lengths: u64,
+    /// Where it says where each block of rows begins, and where the last one ends.
     pub(super) rows: u64,
 }

@@ -7,6 +7,7 @@ mod lists;
 mod manifest;
 mod merge;
 mod meta;
+mod numbered;
 mod numbers;
 mod pages;
 mod row;

@@ -6,7 +6,7 @@ use super::lists::{Places, each_doc};
 use super::meta::SegmentMeta;
 use super::numbers::Numbers;
 use super::pages::PageReader;
-use super::row::{ROW_BYTES, Row};
+use super::row::{self, BLOCK_ROWS, Row};
 use super::unusable::Unusable;
 
 /// The words of some texts, in a file that does not change.
@@ -127,7 +127,7 @@ impl Segment {
     /// The texts that have a term, in order, with how often.
     pub(crate) fn docs(&self, list: List, mut take: impl FnMut(u32, u32)) -> Result<(), Unusable> {
         let bytes = self.pages.read(list.docs.0, list.docs.1)?;
-        each_doc(&bytes, self.meta.texts, |doc, count| {
+        each_doc(&bytes, list.texts, self.meta.texts, |doc, count| {
             take(doc, count);
             Ok(())
         })
@@ -135,20 +135,24 @@ impl Segment {
 
     /// Where a term is in the texts that have it.
     pub(crate) fn places(&self, list: List, mut take: impl FnMut(u32, &[u32])) -> Result<(), Unusable> {
-        let docs = self.pages.read(list.docs.0, list.docs.1)?;
+        let (mut docs, mut total) = (Vec::new(), 0_u64);
+        self.docs(list, |doc, count| {
+            docs.push((doc, count));
+            total = total.saturating_add(count.into());
+        })?;
         let bytes = self.pages.read(list.places.0, list.places.1)?;
-        let mut places = Places::new(&bytes);
+        let mut places = Places::new(&bytes, total);
         // Terms that are no words have none.
         let has_places = !bytes.is_empty();
         let mut of_doc = Vec::new();
-        each_doc(&docs, self.meta.texts, |doc, count| {
+        for (doc, count) in docs {
             of_doc.clear();
             if has_places {
                 places.next(count, |place| of_doc.push(place))?;
             }
             take(doc, &of_doc);
-            Ok(())
-        })
+        }
+        Ok(())
     }
 
     /// How long a text is.
@@ -161,14 +165,36 @@ impl Segment {
     }
 
     pub(crate) fn row(&self, doc: u32) -> Result<Row, Unusable> {
-        let at = self.meta.rows.saturating_add(u64::from(doc) * ROW_BYTES as u64);
-        Row::decode(self.meta.first, &self.pages.read(at, ROW_BYTES as u64)?)
+        let (block, at) = (doc as usize / BLOCK_ROWS, doc as usize % BLOCK_ROWS);
+        let row = self.row_blocks(block, 1)?.get(at).copied();
+        row.ok_or_else(|| Unusable::new("a list in it leads beyond its texts"))
     }
 
     /// Those of all texts.
     pub(crate) fn rows(&self) -> Result<Vec<Row>, Unusable> {
-        let bytes = self.pages.read(self.meta.rows, u64::from(self.meta.texts) * ROW_BYTES as u64)?;
-        bytes.chunks(ROW_BYTES).map(|row| Row::decode(self.meta.first, row)).collect()
+        self.row_blocks(0, (self.meta.texts as usize).div_ceil(BLOCK_ROWS))
+    }
+
+    /// The rows of some blocks.
+    fn row_blocks(&self, first: usize, count: usize) -> Result<Vec<Row>, Unusable> {
+        const PLACE: u64 = size_of::<u64>() as u64;
+        let places = self.meta.rows.saturating_add(first as u64 * PLACE);
+        let places = self.pages.read(places, (count as u64 + 1) * PLACE)?;
+        let places: Vec<u64> = places.as_chunks().0.iter().map(|place| u64::from_le_bytes(*place)).collect();
+        let (Some(begin), Some(end)) = (places.first().copied(), places.last().copied()) else {
+            return Ok(Vec::new());
+        };
+        let bytes = self.pages.read(begin, end.saturating_sub(begin))?;
+        let mut rows = Vec::with_capacity(count * BLOCK_ROWS);
+        for (number, ends) in (first..).zip(places.windows(2)) {
+            let &[from, to] = ends else { continue };
+            let block = from.checked_sub(begin).zip(to.checked_sub(begin));
+            let block = block.and_then(|(from, to)| bytes.get(from as usize..to as usize));
+            let block = block.ok_or_else(|| Unusable::new("its rows are not in order"))?;
+            let left = (self.meta.texts as usize).saturating_sub(number * BLOCK_ROWS);
+            rows.extend(row::decode(block, self.meta.first, left.min(BLOCK_ROWS))?);
+        }
+        Ok(rows)
     }
 }
 
@@ -186,7 +212,7 @@ mod tests {
     /// Some terms, each with the places at which it is in each text.
     type Terms = BTreeMap<Vec<u8>, BTreeMap<u32, Vec<u32>>>;
 
-    const TEXTS: u32 = 200;
+    const TEXTS: u32 = 300;
 
     fn terms() -> impl Strategy<Value = Terms> {
         let term = prop::collection::vec(b'a'..=b'c', 1..6);
@@ -200,7 +226,7 @@ mod tests {
         for (term, docs) in terms {
             let mut list = ListWriter::default();
             docs.iter().for_each(|(doc, places)| list.add(*doc, places.iter().copied()));
-            writer.term(term, list.texts, &list.docs, &list.places).unwrap();
+            list.take(|texts, docs, places| writer.term(term, texts, docs, places)).unwrap();
         }
         let row = |n: u32| Row { position: 7 + u64::from(n), part: n as u16, seconds: n };
         let texts = Texts {

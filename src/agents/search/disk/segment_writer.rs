@@ -7,7 +7,7 @@ use super::manifest::SEGMENT;
 use super::meta::SegmentMeta;
 use super::numbers::put;
 use super::pages::PageWriter;
-use super::row::Row;
+use super::row::{self, BLOCK_ROWS, Row};
 use crate::event::EventId;
 use crate::limits::SEARCH_BLOCK_TERMS;
 
@@ -97,13 +97,16 @@ impl SegmentWriter {
         self.pages.write(&self.index)?;
         let lengths = self.pages.at();
         self.pages.write(&texts.lengths)?;
-        let rows = self.pages.at();
-        let mut encoded = Vec::new();
-        for some in texts.rows.chunks(1_024) {
+        let (mut encoded, mut blocks) = (Vec::new(), Vec::new());
+        for some in texts.rows.chunks(BLOCK_ROWS) {
+            blocks.extend_from_slice(&self.pages.at().to_le_bytes());
             encoded.clear();
-            some.iter().for_each(|row| row.encode(first, &mut encoded));
+            row::encode(some, first, &mut encoded);
             self.pages.write(&encoded)?;
         }
+        let rows = self.pages.at();
+        blocks.extend_from_slice(&rows.to_le_bytes());
+        self.pages.write(&blocks)?;
         Ok(SegmentMeta {
             name: self.name,
             len: self.pages.finish()?,
