@@ -7,7 +7,11 @@
 mod access;
 mod api;
 mod app;
+mod asking;
+mod bodies;
 mod bounds;
+mod budget;
+mod calls;
 mod config;
 mod connection;
 mod events;

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::identify;
 use crate::app::App;
+use crate::bodies::bodies;
 use crate::bounds::bounds;
 use crate::config::{Config, Unfit};
 use crate::connection::Ends;
@@ -116,6 +117,7 @@ fn layered(app: App, of: Guard) -> Router {
         // Bodies have a bound of their own, which holds for all handlers.
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(app.clone(), bounds))
+        .layer(from_fn_with_state(app.clone(), bodies))
         .layer(from_fn_with_state(app.clone(), identify))
         .layer(from_fn_with_state(of, guard))
         .layer(from_fn_with_state(app, observe))

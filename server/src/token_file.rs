@@ -98,7 +98,7 @@ fn of(file: TokenFile, folder: &Path) -> Result<Tokens, String> {
         if !names.insert(name.clone()) {
             return Err(format!("token {name:?}: there is another one of this name"));
         }
-        if !hashes.insert(hash.bytes()) {
+        if !hashes.insert(hash) {
             return Err(format!("token {name:?}: another one has the same secret"));
         }
         tokens.push((hash, token));
