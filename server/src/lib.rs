@@ -26,6 +26,7 @@ mod metrics;
 mod observe;
 mod openapi;
 mod page;
+mod private_file;
 mod probe;
 mod problem;
 mod rates;
