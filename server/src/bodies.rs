@@ -68,13 +68,13 @@ struct Watched {
 }
 
 impl Watched {
-    fn set(&self, read: Read) {
+    fn note(&self, read: Read) {
         *self.read.lock().unwrap_or_else(PoisonError::into_inner) = read;
     }
 
     fn refuse(&self, problem: Problem) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let error = axum::Error::new(std::io::Error::other(problem.detail().to_owned()));
-        self.set(Read::Refused(problem));
+        self.note(Read::Refused(problem));
         Poll::Ready(Some(Err(error)))
     }
 }
@@ -90,7 +90,7 @@ impl hyper::body::Body for Watched {
         if let Err(problem) = self.access.somewhere(self.scope) {
             return self.refuse(problem);
         }
-        self.set(Read::Some);
+        self.note(Read::Some);
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => {
@@ -99,10 +99,10 @@ impl hyper::body::Body for Watched {
                     return self.refuse(problem);
                 }
                 if self.body.is_end_stream() {
-                    self.set(Read::All);
+                    self.note(Read::All);
                 }
             }
-            Some(Err(_)) | None => self.set(Read::All),
+            Some(Err(_)) | None => self.note(Read::All),
         }
         Poll::Ready(frame)
     }

@@ -78,6 +78,17 @@ impl<I: AsyncRead + Unpin, H: Unpin> AsyncRead for Socket<I, H> {
     }
 }
 
+impl<I: AsyncRead + Unpin, H> Socket<I, H> {
+    /// Whether bytes have come that nobody has read: of a head that was too large, of what is not HTTP.
+    fn has_more(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut space = [0; 8 * 1024];
+        let mut into = ReadBuf::new(&mut space);
+        let _ = Pin::new(&mut self.io).poll_read(cx, &mut into);
+        self.open.received(into.filled().len());
+        !into.filled().is_empty()
+    }
+}
+
 impl<I: AsyncRead + AsyncWrite + Unpin, H: Unpin> AsyncWrite for Socket<I, H> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let done = Pin::new(&mut self.io).poll_write(cx, bytes);
@@ -101,13 +112,13 @@ impl<I: AsyncRead + AsyncWrite + Unpin, H: Unpin> AsyncWrite for Socket<I, H> {
         Pin::new(&mut self.io).poll_flush(cx)
     }
 
-    /// A request that was answered before all of its body came is still being sent. To close over that would reset the
-    /// connection, and the answer would be lost with it.
+    /// A request that was answered before all of it came is still being sent. To close over that would reset the connection, and
+    /// the answer would be lost with it.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.lingers.is_none() {
             ready!(Pin::new(&mut this.io).poll_shutdown(cx))?;
-            if !this.line.is_unread() {
+            if !this.line.is_unread() && !this.has_more(cx) {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -234,6 +245,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_still_being_sent_is_taken_before_a_connection_closes() {
+        let (mut more, mut far, ..) = socket(64);
+        far.write_all(&[7; 64]).await.unwrap();
+        let (closed, sent) = tokio::join!(more.shutdown(), async move { far.write_all(&[7; 100_000]).await });
+        closed.unwrap();
+        sent.unwrap();
         let (mut socket, mut far, line, _) = socket(64);
         let body = http_body_util::Full::new(bytes::Bytes::from_static(b"x"));
         drop(Asked::new(body, line));

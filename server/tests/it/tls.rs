@@ -147,3 +147,17 @@ async fn a_key_that_others_may_read_is_refused() {
     mode(&files.key, 0o640);
     Server::bind(Store::in_memory().unwrap(), config).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_client_that_takes_no_answers_is_cut_off_over_tls_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (made, files) = certificate(folder.path());
+    let mut config = Config::new(Tokens::open());
+    config.tls = Some(files);
+    config.limits.stall_time = Duration::from_millis(150);
+    let served = Served::with(Store::in_memory().unwrap(), config).await;
+    let mut stream = soon(shakes_hands(served.address, &made)).await.unwrap();
+    let requests = "GET /v1/nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1_000);
+    soon(async { while stream.write_all(requests.as_bytes()).await.is_ok() {} }).await;
+    served.connections(0).await;
+}
