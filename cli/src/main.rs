@@ -110,6 +110,7 @@ use retold::schema::Validation;
 use retold::wire::Exit;
 use span::seconds;
 use style::paint;
+use tracing_subscriber::filter::LevelFilter;
 
 /// Without colors for what has to be read: they are hard to see on a background that was not thought of.
 const STYLES: Styles = Styles::styled()
@@ -311,7 +312,7 @@ impl Verb {
 
 fn main() -> ExitCode {
     if complete::is_asked() {
-        panics::install(false);
+        panics::install(false, false);
         complete::answer(command);
         return ExitCode::SUCCESS;
     }
@@ -337,9 +338,10 @@ fn main() -> ExitCode {
             return ExitCode::from(exit.code());
         }
     };
-    panics::install(cli.global.verbose > 0);
+    let in_log = cli.logs_json();
+    panics::install(cli.global.verbose > 0, in_log);
     let exit = panics::caught(|| run(cli, &verb)).unwrap_or_else(|sentence| {
-        output::bug(&sentence);
+        output::bug(&sentence, in_log);
         Exit::Failed
     });
     ExitCode::from(exit.code())
@@ -349,8 +351,19 @@ fn command() -> clap::Command {
     Cli::command()
 }
 
+impl Cli {
+    /// Whether what is said on stderr is JSON.
+    fn logs_json(&self) -> bool {
+        matches!(&self.verb, Verb::Serve(args) if args.logs_json())
+    }
+}
+
 fn run(cli: Cli, verb: &str) -> Exit {
     let mut out = Out::new(cli.global.output, cli.global.quiet);
+    if cli.logs_json() {
+        log_json(cli.global.verbose);
+        out.say_in_log();
+    }
     let settings = match settings(&cli.global, cli.verb.needs_no_settings()) {
         Ok(settings) => settings,
         Err(failure) => {
@@ -358,8 +371,9 @@ fn run(cli: Cli, verb: &str) -> Exit {
             return failure.exit();
         }
     };
-    let as_json = matches!(&cli.verb, Verb::Serve(args) if args.logs_json());
-    log(cli.global.verbose, settings.validation().ok(), as_json);
+    if !cli.logs_json() {
+        log(cli.global.verbose, settings.validation().ok());
+    }
     let mut app = App {
         out,
         // Straight from the flag: a path need not be UTF-8.
@@ -497,26 +511,13 @@ fn color_of(args: &[OsString]) -> Color {
     }
 }
 
-fn log(verbose: u8, validation: Option<Validation>, as_json: bool) {
-    use tracing_subscriber::filter::LevelFilter;
+fn log(verbose: u8, validation: Option<Validation>) {
     let level = match verbose {
         // Payloads that do not fit are reported as warnings.
-        0 if as_json => LevelFilter::INFO,
         0 if validation == Some(Validation::Warn) => LevelFilter::WARN,
         0 => return,
-        1 => LevelFilter::INFO,
-        2 => LevelFilter::DEBUG,
-        _ => LevelFilter::TRACE,
+        more => level(more),
     };
-    if as_json {
-        let _ = tracing_subscriber::fmt()
-            .json()
-            .flatten_event(true)
-            .with_max_level(level)
-            .with_writer(std::io::stderr)
-            .try_init();
-        return;
-    }
     let colors = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
     let _ = tracing_subscriber::fmt()
         .with_max_level(level)
@@ -524,6 +525,23 @@ fn log(verbose: u8, validation: Option<Validation>, as_json: bool) {
         .with_ansi(colors)
         .with_target(false)
         .try_init();
+}
+
+fn log_json(verbose: u8) {
+    let _ = tracing_subscriber::fmt()
+        .json()
+        .flatten_event(true)
+        .with_max_level(level(verbose))
+        .with_writer(std::io::stderr)
+        .try_init();
+}
+
+fn level(verbose: u8) -> LevelFilter {
+    match verbose {
+        0 | 1 => LevelFilter::INFO,
+        2 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    }
 }
 
 fn after_help() -> String {

@@ -50,6 +50,8 @@ pub(super) struct Out {
     pub(super) quiet: bool,
     data: BufWriter<Data>,
     words: AutoStream<io::Stderr>,
+    /// What is said goes to the log.
+    in_log: bool,
     width: Option<usize>,
     list: Option<List>,
     pager_failed: Arc<AtomicBool>,
@@ -122,6 +124,7 @@ impl Out {
             quiet,
             data: BufWriter::with_capacity(64 * 1_024, data),
             words: AutoStream::auto(io::stderr()),
+            in_log: false,
             width: if terminal { terminal_width() } else { asked_width() },
             list: None,
             pager_failed: Arc::default(),
@@ -282,9 +285,16 @@ impl Out {
         self.data.flush().map_err(printing)
     }
 
+    /// From now on what is said goes to the log, which is JSON.
+    pub(super) fn say_in_log(&mut self) {
+        self.in_log = true;
+    }
+
     /// Something that people may want to know, unless `-q` was given.
     pub(super) fn note(&mut self, text: impl std::fmt::Display) {
-        if !self.quiet {
+        if self.in_log {
+            tracing::info!("{}", plain(&text));
+        } else if !self.quiet {
             self.say(text);
         }
     }
@@ -293,7 +303,11 @@ impl Out {
     pub(super) fn say(&mut self, text: impl std::fmt::Display) {
         // There is nowhere to report that stderr is gone.
         let _ = self.data.flush();
-        let _ = writeln!(self.words, "{}", shown(&text.to_string()));
+        if self.in_log {
+            tracing::warn!("{}", plain(&text));
+        } else {
+            let _ = writeln!(self.words, "{}", shown(&text.to_string()));
+        }
     }
 
     /// The message and the hint.
@@ -301,11 +315,20 @@ impl Out {
         if failure.is_told() {
             return;
         }
+        if self.in_log {
+            tracing::error!(hint = failure.hint(), "{failure}");
+            return;
+        }
         self.say(format!("{} {}", paint(ERROR, "error:"), visible(&failure.to_string())));
         if let Some(hint) = failure.hint().filter(|_| !self.quiet) {
             self.say(format!("{} {}", paint(HINT, "hint:"), visible(&hint)));
         }
     }
+}
+
+/// Without colors.
+fn plain(text: &impl std::fmt::Display) -> String {
+    anstream::adapter::strip_str(&text.to_string()).to_string()
 }
 
 fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
@@ -353,7 +376,11 @@ pub(super) fn help(text: &str, is_error: bool) {
 }
 
 /// A message when there is no [`Out`]: the program has a bug.
-pub(super) fn bug(text: &str) {
+pub(super) fn bug(text: &str, in_log: bool) {
+    if in_log {
+        tracing::error!("{text}");
+        return;
+    }
     let _ = writeln!(
         AutoStream::auto(io::stderr()),
         "{}",

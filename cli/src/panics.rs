@@ -6,17 +6,20 @@ use std::sync::Mutex;
 
 static LAST: Mutex<Option<String>> = Mutex::new(None);
 
-/// Keeps the message of a panic, and prints it only on request.
-pub(super) fn install(verbose: bool) {
+/// Keeps the message of a panic, and prints it only on request, or where there is a log.
+pub(super) fn install(verbose: bool, in_log: bool) {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        if verbose {
+        let text = info.payload_as_str().unwrap_or("no message");
+        let place = info.location().map(|l| format!(" ({}:{})", l.file(), l.line()));
+        let message = format!("{text}{}", place.unwrap_or_default());
+        if in_log {
+            tracing::error!("a panic: {message}");
+        } else if verbose {
             default(info);
         }
         if let Ok(mut last) = LAST.lock() {
-            let text = info.payload_as_str().unwrap_or("no message");
-            let place = info.location().map(|l| format!(" ({}:{})", l.file(), l.line()));
-            *last = Some(format!("{text}{}", place.unwrap_or_default()));
+            *last = Some(message);
         }
     }));
 }

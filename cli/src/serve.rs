@@ -2,10 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::value_parser;
+use retold::error::Error;
 use retold::store::{Rank, Store};
+use retold::wire::Exit;
 use retold_server::{Config, Limits, ServeError, Server, Tls, TlsFiles, Tokens};
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -15,10 +18,13 @@ use super::failure::{Failure, Outcome};
 use super::signals::Signals;
 use super::style::{NOTICE, paint};
 
+/// How long closing the store may take after a second signal.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Beyond this machine it serves only those with a token of --tokens, unless --insecure is given. \
-    The file is TOML, and readable by its owner alone:\n\n  [[token]]\n  name = \"ci\"\n  secret_file = \"ci.secret\"   \
+    The file is TOML, and not readable by others:\n\n  [[token]]\n  name = \"ci\"\n  secret_file = \"ci.secret\"   \
     # or secret = \"…\", or hash = \"sha256:…\"\n  scope = \"append\"            # read, append or admin\n  sessions = \
     \"build-*\"        # all without it\n\nSIGHUP reads it, and the certificate, again. Ctrl-C and SIGTERM end the server: streams are ended, requests \
     at work are waited for; a second Ctrl-C waits for nothing."
@@ -60,7 +66,10 @@ pub(super) struct Args {
     /// Size of a request's body [default: 16 MiB]
     #[arg(long, hide_short_help = true, value_name = "SIZE")]
     max_body: Option<ByteSize>,
-    /// Log requests as JSON, one document per line, on stderr
+    /// Size of the bodies of all requests at work; one token has half of it [default: 256 MiB]
+    #[arg(long, hide_short_help = true, value_name = "SIZE")]
+    max_bodies: Option<ByteSize>,
+    /// Log requests, and whatever else is said on stderr, as JSON: one document per line
     #[arg(long)]
     log_json: bool,
 }
@@ -86,9 +95,9 @@ impl Args {
         limits.connections = number(self.max_connections, limits.connections);
         limits.streams = number(self.max_streams, limits.streams);
         limits.requests_per_second = self.max_rate;
-        if let Some(size) = self.max_body {
-            limits.body_bytes = usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
-        }
+        let bytes = |size: ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
+        limits.body_bytes = self.max_body.map_or(limits.body_bytes, bytes);
+        limits.bodies_bytes = self.max_bodies.map_or(limits.bodies_bytes, bytes);
         config.limits = limits;
         config
     }
@@ -105,12 +114,48 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
         .build()
         .map_err(|e| Failure::Io { what: "the runtime".into(), source: e })?;
     let store = app.builder()?.rank(Rank::Serve).open(&app.store)?;
-    let served = runtime.block_on(serve(&store, config, (path.as_deref(), backups), app));
-    // Calls that nobody waits for any more end with the store.
-    let closed = store.close();
+    let (served, closed) = runtime.block_on(async {
+        let listened = Signals::listen(path.is_some() || config.tls.is_some());
+        let mut signals = match listened {
+            Ok(signals) => signals,
+            Err(source) => {
+                return (
+                    Err(Failure::Io { what: "signals".into(), source }),
+                    store.close_async().await.map(Some),
+                );
+            }
+        };
+        let served = serve(&store, config, (path.as_deref(), backups), app, &mut signals).await;
+        // Calls that nobody waits for any more end with the store.
+        let closed = close(&store, &mut signals, matches!(served, Ok(Ended::AtOnce))).await;
+        (served, closed)
+    });
     runtime.shutdown_background();
     served?;
-    Ok(closed?)
+    if closed?.is_none() {
+        // To let go of it would wait for it.
+        std::mem::forget(store);
+        app.out.say("the store was still being closed; what was acknowledged is durable");
+        return Err(Failure::Reported(Exit::Failed));
+    }
+    Ok(())
+}
+
+/// How a server ended.
+enum Ended {
+    /// What was at work was waited for.
+    Drained,
+    /// A second signal came first.
+    AtOnce,
+}
+
+/// Closes the store. `None` if that takes longer than somebody wants to wait.
+async fn close(store: &Store, signals: &mut Signals, at_once: bool) -> Result<Option<()>, Error> {
+    tokio::select! {
+        closed = store.close_async() => closed.map(Some),
+        () = signals.ends() => Ok(None),
+        () = tokio::time::sleep(LAST_MOMENT), if at_once => Ok(None),
+    }
 }
 
 fn tokens(path: &Path) -> Result<Tokens, Failure> {
@@ -122,8 +167,8 @@ async fn serve(
     config: Config,
     (path, backups): (Option<&Path>, Option<PathBuf>),
     app: &mut App,
-) -> Outcome {
-    let mut signals = Signals::listen().map_err(|e| Failure::Io { what: "signals".into(), source: e })?;
+    signals: &mut Signals,
+) -> Result<Ended, Failure> {
     let server = Server::bind(store.clone(), config).await.map_err(failed)?;
     if let Some(folder) = backups {
         server.app().allow_backups(folder);
@@ -147,15 +192,11 @@ async fn serve(
         }
     }
     drop(end);
-    loop {
-        tokio::select! {
-            done = &mut running => return ended_with(done),
-            reload = signals.is_reload() => {
-                if !reload {
-                    running.abort();
-                    return Ok(());
-                }
-            }
+    tokio::select! {
+        done = &mut running => ended_with(done),
+        () = signals.ends() => {
+            running.abort();
+            Ok(Ended::AtOnce)
         }
     }
 }
@@ -178,8 +219,8 @@ fn read_again(path: Option<&Path>, served: &retold_server::App, tls: Option<&Tls
     }
 }
 
-fn ended_with(done: Result<(), tokio::task::JoinError>) -> Outcome {
-    done.map_err(|e| Failure::Io { what: "the server".into(), source: e.into() })
+fn ended_with(done: Result<(), tokio::task::JoinError>) -> Result<Ended, Failure> {
+    done.map(|()| Ended::Drained).map_err(|e| Failure::Io { what: "the server".into(), source: e.into() })
 }
 
 fn failed(error: ServeError) -> Failure {
@@ -197,7 +238,9 @@ fn failed(error: ServeError) -> Failure {
 fn told(server: &Server, app: &mut App) -> Outcome {
     let scheme = if server.tls().is_some() { "https" } else { "http" };
     let urls: Vec<String> = server.local_addrs().iter().map(|at| format!("{scheme}://{at}")).collect();
-    if server.app().tokens().are_open() && server.local_addrs().iter().any(|at| !at.ip().is_loopback()) {
+    if server.app().tokens().are_open()
+        && server.local_addrs().iter().any(|at| !at.ip().to_canonical().is_loopback())
+    {
         app.out.say(format!(
             "{} whoever reaches {} can read and change the store",
             paint(NOTICE, "warning:"),

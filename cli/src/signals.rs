@@ -8,17 +8,18 @@ use std::io;
 pub(super) struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
-    hang_up: tokio::signal::unix::Signal,
+    hang_up: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
 impl Signals {
-    pub(super) fn listen() -> io::Result<Self> {
+    /// Unless something is `read_again`, a terminal that is closed ends the program as it ends others.
+    pub(super) fn listen(read_again: bool) -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
+            hang_up: read_again.then(|| signal(SignalKind::hangup())).transpose()?,
         })
     }
 
@@ -27,8 +28,23 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => false,
             _ = self.terminate.recv() => false,
-            _ = self.hang_up.recv() => true,
+            () = hung_up(self.hang_up.as_mut()) => true,
         }
+    }
+
+    /// Waits for the next signal that ends the program.
+    pub(super) async fn ends(&mut self) {
+        while self.is_reload().await {}
+    }
+}
+
+#[cfg(unix)]
+async fn hung_up(signal: Option<&mut tokio::signal::unix::Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
     }
 }
 
@@ -39,7 +55,7 @@ pub(super) struct Signals;
 
 #[cfg(not(unix))]
 impl Signals {
-    pub(super) fn listen() -> io::Result<Self> {
+    pub(super) fn listen(_: bool) -> io::Result<Self> {
         Ok(Self)
     }
 
@@ -47,5 +63,10 @@ impl Signals {
     pub(super) async fn is_reload(&mut self) -> bool {
         let _ = tokio::signal::ctrl_c().await;
         false
+    }
+
+    /// Waits for the next Ctrl-C.
+    pub(super) async fn ends(&mut self) {
+        let _ = tokio::signal::ctrl_c().await;
     }
 }

@@ -12,6 +12,7 @@ use percent_encoding::percent_decode_str;
 use retold::event::SessionId;
 
 use crate::app::App;
+use crate::asking::Asker;
 use crate::problem::Problem;
 use crate::tokens::{Scope, Token};
 
@@ -117,16 +118,16 @@ impl FromRequestParts<App> for Access {
 /// Finds out who asks, and holds whoever asks too often. What needs no token is answered without one.
 pub(crate) async fn identify(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let Ok(access) = Access::of(request.headers(), &app) else { return next.run(request).await };
-    let mut response = match app.rates().take(access.token()) {
+    if let Some(asker) = request.extensions().get::<Asker>() {
+        asker.is(&access.token().name);
+    }
+    match app.rates().take(access.token()) {
         Ok(()) => {
-            request.extensions_mut().insert(access.clone());
+            request.extensions_mut().insert(access);
             next.run(request).await
         }
         Err(problem) => problem.into_response(),
-    };
-    // For the log.
-    response.extensions_mut().insert(access);
-    response
+    }
 }
 
 fn unauthorized(detail: &str) -> Problem {

@@ -5,10 +5,12 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use axum::http::StatusCode;
 use retold::Store;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::{CALLS, Limits};
+use crate::asking::Asking;
+use crate::budget::Budget;
+use crate::calls::Calls;
+use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::probe::Probe;
 use crate::problem::Problem;
@@ -30,7 +32,8 @@ struct Of {
     streams: Streams,
     rates: Rates,
     metrics: Metrics,
-    calls: Arc<Semaphore>,
+    calls: Calls,
+    budget: Budget,
     closing: CancellationToken,
     backups: OnceLock<PathBuf>,
     probe: Probe,
@@ -42,7 +45,7 @@ impl App {
         let closing = CancellationToken::new();
         let streams = Streams::new(limits.streams, closing.clone());
         let rates = Rates::new(limits.requests_per_second);
-        let calls = Arc::new(Semaphore::new(CALLS));
+        let budget = Budget::new(limits.bodies_bytes, limits.body_bytes);
         let tokens = RwLock::new(Arc::new(tokens));
         let metrics = Metrics::default();
         Self {
@@ -53,7 +56,8 @@ impl App {
                 streams,
                 rates,
                 metrics,
-                calls,
+                calls: Calls::new(),
+                budget,
                 closing,
                 backups: OnceLock::new(),
                 probe: Probe::default(),
@@ -79,7 +83,9 @@ impl App {
             std::mem::replace(&mut *now, tokens.clone())
         };
         self.of.streams.end(before.changed(&tokens));
-        self.of.rates.keep(|name| tokens.has(name));
+        let names = tokens.names();
+        self.of.rates.keep(|name| names.contains(name));
+        self.of.calls.keep(|name| names.contains(name));
     }
 
     /// What the server takes on at most.
@@ -110,6 +116,11 @@ impl App {
     /// How often each token asks.
     pub(crate) fn rates(&self) -> &Rates {
         &self.of.rates
+    }
+
+    /// The bodies of requests at work.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.of.budget
     }
 
     /// What is counted.
@@ -153,9 +164,12 @@ impl App {
         E: Send + 'static,
     {
         let of = self.of.clone();
-        let permit = of.calls.clone().acquire_owned().await.map_err(|_| failed())?;
+        // Goes along: also when nobody waits for the call any more, it has what was sent for it.
+        let asking = Asking::now();
+        let token = asking.as_ref().map(|asking| &*asking.token);
+        let permit = of.calls.permit(token).await.ok_or_else(failed)?;
         let done = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
+            let _held = (permit, asking);
             run(&of.store)
         });
         done.await.map_err(|_| failed())?.map_err(Problem::from)

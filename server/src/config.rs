@@ -1,8 +1,10 @@
 //! What a server is told when it starts, and what it refuses to start with.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+
+use axum::http::uri::Authority;
 
 use crate::limits::Limits;
 use crate::tokens::Tokens;
@@ -77,7 +79,8 @@ impl Config {
         }
         if let Some(origin) = self.origins.iter().find(|origin| !is_origin(origin)) {
             return Err(Unfit(format!(
-                "{origin:?} is not an origin: write its scheme and host without a path, like https://app.example"
+                "{origin:?} is not an origin as browsers send it: write its scheme and host, and a port other than 80 or 443, like \
+                 https://app.example"
             )));
         }
         Ok(())
@@ -94,12 +97,33 @@ fn is_host(name: &str) -> bool {
     !name.is_empty() && (name.chars().all(letters) || name.parse::<IpAddr>().is_ok())
 }
 
+/// As browsers write it: without a port that goes without saying, which no request would have.
 fn is_origin(origin: &str) -> bool {
-    let rest = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-    rest.is_some_and(|of| {
-        !of.is_empty()
-            && of.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '/' | '?' | '#' | '@' | '*'))
-    })
+    let Some((scheme, rest)) = origin.split_once("://") else { return false };
+    let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    if !scheme.starts_with(|c: char| c.is_ascii_alphabetic()) || !scheme.chars().all(letters) {
+        return false;
+    }
+    let Ok(authority) = rest.parse::<Authority>() else { return false };
+    let host = authority.host();
+    let is_name = match host.strip_prefix('[') {
+        Some(address) => address.strip_suffix(']').is_some_and(|of| of.parse::<Ipv6Addr>().is_ok()),
+        None => is_host(host),
+    };
+    let port = rest.get(host.len()..).unwrap_or_default();
+    let is_port = match port.strip_prefix(':').map(str::parse::<u16>) {
+        None => port.is_empty(),
+        Some(port) => port.is_ok_and(|port| Some(port) != default_port(scheme)),
+    };
+    is_name && is_port
+}
+
+fn default_port(scheme: &str) -> Option<u16> {
+    match scheme.to_ascii_lowercase().as_str() {
+        "http" => Some(80),
+        "https" => Some(443),
+        _ => None,
+    }
 }
 
 /// Why a server can't be started like this.
@@ -143,10 +167,35 @@ mod tests {
         for host in ["a.example", "localhost", "::1", "10.0.0.1"] {
             Config { hosts: vec![host.to_owned()], ..open_at("127.0.0.1:0") }.check().unwrap();
         }
-        for origin in ["", "*", "null", "a.example", "https://", "https://a.example/", "https://*.example"] {
+        for origin in [
+            "",
+            "*",
+            "null",
+            "a.example",
+            "://a.example",
+            "https://",
+            "https://a.example/",
+            "https://*.example",
+            "https://a.example:443",
+            "http://a.example:80",
+            "https://a.example:x",
+            "https://a.example:",
+            "https://a.example:70000",
+            "https://me@a.example",
+            "https://[::1",
+            "https://[1.2.3.4]",
+            "https://a.example?",
+        ] {
             Config { origins: vec![origin.to_owned()], ..open_at("127.0.0.1:0") }.check().unwrap_err();
         }
-        for origin in ["https://a.example", "http://localhost:5173"] {
+        for origin in [
+            "https://a.example",
+            "http://localhost:5173",
+            "http://a.example:443",
+            "http://[::1]:5173",
+            "tauri://localhost",
+            "chrome-extension://abcdefghijklmnop",
+        ] {
             Config { origins: vec![origin.to_owned()], ..open_at("127.0.0.1:0") }.check().unwrap();
         }
     }

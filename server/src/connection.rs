@@ -11,7 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::limits::{HEADER_LINES, Limits, READ_BUFFER_BYTES};
+use crate::limits::{HEADER_LINES, LAST_WORDS, Limits, READ_BUFFER_BYTES};
+use crate::line::{Answered, Asked, Line};
 
 /// When connections end: first politely, then at once.
 #[derive(Clone, Debug)]
@@ -26,15 +27,18 @@ pub(crate) struct Ends {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub(crate) SocketAddr);
 
-/// Answers what comes over `io`.
-pub(crate) async fn serve<I>(io: I, peer: Peer, routes: Router, limits: Limits, ends: Ends)
+/// Answers what comes over `io`, whose socket knows `line`.
+pub(crate) async fn serve<I>(io: I, (peer, line): (Peer, Line), routes: Router, limits: Limits, ends: Ends)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let of = line.clone();
     let answer = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
-        let mut request = request.map(Body::new);
+        let work = of.begin();
+        let mut request = request.map(|body| Body::new(Asked::new(body, of.clone())));
         request.extensions_mut().insert(peer);
-        routes.clone().oneshot(request)
+        let answered = routes.clone().oneshot(request);
+        async move { answered.await.map(|response| response.map(|body| Answered::new(body, work))) }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -50,11 +54,22 @@ where
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 done = connection => done,
+                () = idle(&line) => return,
                 () = ends.abort.cancelled() => return,
             }
         }
     };
     if let Err(error) = done {
         tracing::debug!(%error, peer = %peer.0, "a connection ended early");
+    }
+}
+
+/// Waits until there is nothing but the beginning of a request, which has a moment to become one.
+async fn idle(line: &Line) {
+    loop {
+        tokio::time::sleep(LAST_WORDS).await;
+        if line.is_idle() {
+            return;
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Which requests are looked at: those for this server by name, and those of pages that may call it.
 //!
 //! A browser sends requests to any address that a page names, and a page's own name may lead to this machine (DNS rebinding). The
-//! `Host` and `Origin` headers tell such requests apart.
+//! `Host`, `Origin` and `Sec-Fetch-Site` headers tell such requests apart.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,7 +19,15 @@ use crate::problem::Problem;
 const PREFLIGHT_SECONDS: &str = "600";
 const METHODS: &str = "GET, HEAD, POST, PUT, DELETE";
 /// Headers of requests that pages of other origins may send.
-const REQUEST_HEADERS: &str = "authorization, content-type, accept, expect-sequence, last-event-id";
+const REQUEST_HEADERS: &str = "authorization, content-type, accept, expect-sequence, last-event-id, retold-lease, if-match, \
+                               if-none-match";
+/// How further ones may begin: those of a CloudEvent in binary mode, and of streams that others define.
+const REQUEST_PREFIXES: [&str; 3] = ["ce-", "stream-", "producer-"];
+/// How many of those are allowed at once.
+const MOST_ASKED: usize = 100;
+static SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+static MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+static DESTINATION: HeaderName = HeaderName::from_static("sec-fetch-dest");
 /// Headers of answers that they may read.
 const ANSWER_HEADERS: &str = "location, etag, retry-after";
 
@@ -35,6 +43,8 @@ pub(crate) struct Guard {
 
 #[derive(Debug)]
 struct Names {
+    /// How the server's own page begins.
+    schemes: &'static [&'static str],
     hosts: Vec<String>,
     origins: Vec<String>,
 }
@@ -43,7 +53,11 @@ impl Guard {
     /// For these names, besides `localhost` and addresses.
     pub(crate) fn new(config: &Config) -> Self {
         let lower = |all: &[String]| all.iter().map(|one| one.to_ascii_lowercase()).collect();
-        Self { of: Arc::new(Names { hosts: lower(&config.hosts), origins: lower(&config.origins) }) }
+        // A proxy in front may speak HTTPS for a server that does not. One that does has no page of another kind.
+        let schemes: &'static [&'static str] =
+            if config.tls.is_some() { &["https://"] } else { &["http://", "https://"] };
+        let (hosts, origins) = (lower(&config.hosts), lower(&config.origins));
+        Self { of: Arc::new(Names { schemes, hosts, origins }) }
     }
 
     /// A page of a made-up name can't have an address for its name: addresses are safe.
@@ -58,7 +72,7 @@ impl Guard {
     /// The server's own page has the authority that the request is for.
     fn allows(&self, origin: &str, authority: &Authority) -> bool {
         let origin = origin.to_ascii_lowercase();
-        let own = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+        let own = self.of.schemes.iter().find_map(|scheme| origin.strip_prefix(scheme));
         own == Some(authority.as_str().to_ascii_lowercase().as_str()) || self.is_named(&origin)
     }
 
@@ -75,9 +89,11 @@ impl Guard {
             );
             return Err(Problem::new(StatusCode::MISDIRECTED_REQUEST, "misdirected", detail));
         }
-        if let Some(origin) = one(request.headers(), &header::ORIGIN)?
-            && !self.allows(origin, &authority)
-        {
+        let is_allowed = match one(request.headers(), &header::ORIGIN)? {
+            Some(origin) => self.allows(origin, &authority),
+            None => !is_of_another_site(request)?,
+        };
+        if !is_allowed {
             let detail = "pages of this origin may not call this server; --allow-origin allows one";
             return Err(Problem::new(StatusCode::FORBIDDEN, "origin", detail));
         }
@@ -89,6 +105,20 @@ impl Guard {
         let origin = headers.get(header::ORIGIN)?;
         self.is_named(origin.to_str().ok()?).then(|| origin.clone())
     }
+}
+
+/// Whether a page of another site has a browser send this, in a way that does not name its origin: as an image, in a frame. A link
+/// to the page of this server is none of that.
+fn is_of_another_site(request: &Request) -> Result<bool, Problem> {
+    let headers = request.headers();
+    if !matches!(one(headers, &SITE)?, Some("cross-site" | "same-site")) {
+        return Ok(false);
+    }
+    let path = request.uri().path();
+    let is_page = !path.starts_with("/v1/") || path == "/v1/docs";
+    let is_followed =
+        one(headers, &MODE)? == Some("navigate") && one(headers, &DESTINATION)? == Some("document");
+    Ok(!(is_page && is_followed && request.method() == Method::GET))
 }
 
 /// Whom the request is for. All places that say so have to agree.
@@ -129,7 +159,7 @@ pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     let mut response = match guard.check(&request) {
         Err(problem) => problem.into_response(),
-        Ok(()) if is_preflight && named.is_some() => preflight(),
+        Ok(()) if is_preflight && named.is_some() => preflight(request.headers()),
         Ok(()) => next.run(request).await,
     };
     let headers = response.headers_mut();
@@ -144,11 +174,20 @@ pub(crate) async fn guard(State(guard): State<Guard>, request: Request, next: Ne
     response
 }
 
-fn preflight() -> Response {
+fn preflight(asked: &HeaderMap) -> Response {
+    let mut allowed = REQUEST_HEADERS.to_owned();
+    let asked = asked.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS).iter();
+    let asked = asked.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    for name in asked.filter_map(|name| name.trim().parse::<HeaderName>().ok()).take(MOST_ASKED) {
+        if REQUEST_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix)) {
+            allowed.push_str(", ");
+            allowed.push_str(name.as_str());
+        }
+    }
     let headers = [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, METHODS),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS),
-        (header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, METHODS.to_owned()),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, allowed),
+        (header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS.to_owned()),
     ];
     (StatusCode::NO_CONTENT, headers).into_response()
 }
@@ -234,5 +273,62 @@ mod tests {
         ] {
             assert_eq!(with(origin), 403, "{origin}");
         }
+    }
+
+    #[test]
+    fn a_server_with_a_certificate_has_no_page_without_one() {
+        let tls = crate::config::TlsFiles { certificates: "cert.pem".into(), key: "key.pem".into() };
+        let guard = Guard::new(&Config { tls: Some(tls), ..Config::new(Tokens::open()) });
+        for (origin, status) in [("https://localhost", 200), ("http://localhost", 403)] {
+            assert_eq!(told(&guard, "/", &[("host", "localhost"), ("origin", origin)]), status, "{origin}");
+        }
+    }
+
+    #[test]
+    fn pages_of_other_sites_send_nothing_without_their_name_but_links_lead_here() {
+        let guard = guard_of(&[], &["https://app.example"]);
+        let with = |path: &str, headers: &[(&str, &str)]| {
+            told(&guard, path, &[&[("host", "localhost:7878")][..], headers].concat())
+        };
+        let link = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+        let frame = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")];
+        let image = [("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")];
+        for site in ["cross-site", "same-site"] {
+            let from = [("sec-fetch-site", site)];
+            assert_eq!(with("/sessions", &[&from[..], &link].concat()), 200, "{site}");
+            assert_eq!(with("/v1/docs", &[&from[..], &link].concat()), 200, "{site}");
+            assert_eq!(with("/v1/events?follow=sse", &[&from[..], &link].concat()), 403, "{site}");
+            for way in [frame, image] {
+                assert_eq!(with("/sessions", &[&from[..], &way].concat()), 403, "{site} {way:?}");
+            }
+            let named = [("origin", "https://app.example")];
+            assert_eq!(with("/v1/events", &[&from[..], &named].concat()), 200, "{site}");
+        }
+        for site in ["same-origin", "none"] {
+            assert_eq!(with("/v1/events", &[("sec-fetch-site", site)]), 200, "{site}");
+        }
+    }
+
+    #[test]
+    fn a_preflight_allows_the_headers_that_are_read() {
+        let mut asked = HeaderMap::new();
+        let names = "CE-Type, ce-x\u{e9}, ce-subject,x-other, Retold-Lease, producer-id";
+        asked.insert(
+            header::ACCESS_CONTROL_REQUEST_HEADERS,
+            HeaderValue::from_bytes(names.as_bytes()).unwrap(),
+        );
+        asked.append(header::ACCESS_CONTROL_REQUEST_HEADERS, HeaderValue::from_static("ce-id"));
+        let allowed = |asked: &HeaderMap| {
+            let response = preflight(asked);
+            response.headers()[header::ACCESS_CONTROL_ALLOW_HEADERS].to_str().unwrap().to_owned()
+        };
+        // What is no text as a whole is passed over.
+        assert_eq!(allowed(&asked), format!("{REQUEST_HEADERS}, ce-id"));
+        asked.insert(
+            header::ACCESS_CONTROL_REQUEST_HEADERS,
+            HeaderValue::from_static("CE-Type, ce subject,x-other, Retold-Lease, producer-id"),
+        );
+        assert_eq!(allowed(&asked), format!("{REQUEST_HEADERS}, ce-type, producer-id"));
+        assert!(REQUEST_HEADERS.contains("retold-lease"));
     }
 }

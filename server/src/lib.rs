@@ -1,13 +1,17 @@
 //! Serves a [`retold`] store over HTTP: programs in any language append and follow, and a person looks.
 //!
 //! Layers, each on those before it: `problem`, `tokens`, `limits` and `metrics` know no request; `app` has what every request
-//! needs; `input` and `access` read requests; the handlers answer them; `router` puts them together. `guard`, `bounds` and
-//! `observe` are around every request; `socket`, `connection` and `listen` are below them; `run` is a server.
+//! needs; `input` and `access` read requests; the handlers answer them; `router` puts them together. `guard`, `bodies`, `bounds`
+//! and `observe` are around every request; `line`, `socket`, `connection` and `listen` are below them; `run` is a server.
 
 mod access;
 mod api;
 mod app;
+mod asking;
+mod bodies;
 mod bounds;
+mod budget;
+mod calls;
 mod config;
 mod connection;
 mod events;
@@ -16,11 +20,13 @@ mod guard;
 mod health;
 mod input;
 mod limits;
+mod line;
 mod listen;
 mod metrics;
 mod observe;
 mod openapi;
 mod page;
+mod private_file;
 mod probe;
 mod problem;
 mod rates;

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 /// Calls of the store that run at once: each has a thread while it runs.
-pub(crate) const CALLS: usize = 64;
+pub(crate) const CALLS: usize = 128;
+/// Those of one token: it leaves some to others, also when each of its calls takes long.
+pub(crate) const CALLS_OF_A_TOKEN: usize = 64;
+const _: () = assert!(CALLS_OF_A_TOKEN < CALLS);
 /// Header lines of a request.
 pub(crate) const HEADER_LINES: usize = 100;
 /// What hyper buffers of a request's body for each connection, besides its header.
@@ -12,10 +15,16 @@ pub(crate) const READ_BUFFER_BYTES: usize = 256 * 1024;
 pub(crate) const BACKLOG: u32 = 1_024;
 /// How long accepting pauses when the process has no more file descriptors.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long connections that are cut off may take to notice.
+/// How long connections that are cut off may take to notice, and those that began a request to end it.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long a connection that is one too many is told so.
 pub(crate) const TURN_AWAY: Duration = Duration::from_secs(1);
+/// Bytes that the other side takes at least within the time that it may be waited for.
+pub(crate) const LEAST_TAKEN: usize = 16 * 1024;
+/// How long a connection takes the rest of a body that was answered before it was read, and closes then.
+pub(crate) const LINGER: Duration = Duration::from_secs(5);
+/// Bytes of that rest.
+pub(crate) const LINGER_BYTES: usize = 64 * 1024 * 1024;
 /// Connections that are told that they are too many, at once; those beyond are closed without a word.
 pub(crate) const TURNED_AWAY_AT_ONCE: usize = 64;
 
@@ -30,6 +39,8 @@ pub(crate) const MAX_PAGE: usize = 1_000;
 pub struct Limits {
     /// Bytes of a request's body.
     pub body_bytes: usize,
+    /// Bytes of the bodies of all requests at work. One token has at most half of them.
+    pub bodies_bytes: usize,
     /// Bytes of a request line with its headers.
     pub header_bytes: usize,
     /// How long a connection may take for a request line with its headers, and how long it may be idle between requests.
@@ -38,7 +49,8 @@ pub struct Limits {
     pub handshake_time: Duration,
     /// How long a request may take until its answer begins. Streams go on after that.
     pub request_time: Duration,
-    /// How long a connection may take no bytes while some wait to be sent.
+    /// How long a connection may be waited for while it takes hardly any of the bytes that are to be sent. A peer that has
+    /// vanished is noticed in about that time too.
     pub stall_time: Duration,
     /// How long requests may take to end after the server was asked to end.
     pub drain_time: Duration,
@@ -54,6 +66,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes: 16 * 1024 * 1024,
+            bodies_bytes: 256 * 1024 * 1024,
             header_bytes: 32 * 1024,
             header_time: Duration::from_secs(10),
             handshake_time: Duration::from_secs(10),

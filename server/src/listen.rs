@@ -3,9 +3,11 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::StatusCode;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -15,6 +17,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use crate::app::App;
 use crate::connection::{Ends, Peer, serve};
 use crate::limits::{ACCEPT_PAUSE, BACKLOG, TURN_AWAY, TURNED_AWAY_AT_ONCE};
+use crate::line::Line;
 use crate::problem::Problem;
 use crate::socket::Socket;
 use crate::tls::Tls;
@@ -22,9 +25,13 @@ use crate::tls::Tls;
 /// A connection's place among those that there may be, and among those that the server waits for when it ends.
 type Seat = (OwnedSemaphorePermit, TaskTrackerToken);
 
-/// Listens at an address.
-pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+/// Listens at an address, beside those of `all`.
+pub(crate) fn bind(address: SocketAddr, all: &[SocketAddr]) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // `[::]` has the addresses of IPv4 as well on most systems, and would be in the way of `0.0.0.0`.
+    if address.is_ipv6() && all.iter().any(|other| other.is_ipv4() && other.port() == address.port()) {
+        SockRef::from(&socket).set_only_v6(true)?;
+    }
     // Connections of a server that has just ended still have the address for a while.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
@@ -81,14 +88,18 @@ impl Accepting {
             }
             return;
         };
-        // Small answers go at once. A socket that can't be set so is served as well.
-        let _ = stream.set_nodelay(true);
-        let seat: Seat = (permit, self.open.token());
         let limits = self.app.limits().clone();
-        let socket = Socket::new(stream, limits.stall_time, self.app.metrics().connection(), seat);
-        let (routes, ends, peer) = (self.routes.clone(), self.ends.clone(), Peer(peer));
+        // A socket that can't be set so is served as well.
+        if let Err(error) = prepare(&stream, limits.stall_time) {
+            tracing::debug!(%error, "an option of a socket can't be set");
+        }
+        let seat: Seat = (permit, self.open.token());
+        let held = (self.app.metrics().connection(), seat);
+        let (routes, ends, line) = (self.routes.clone(), self.ends.clone(), Line::default());
+        let socket = Socket::new(stream, limits.stall_time, line.clone(), ends.abort.clone(), held);
+        let of = (Peer(peer), line);
         let Some(tls) = self.tls.as_ref().map(Tls::acceptor) else {
-            tokio::spawn(serve(socket, peer, routes, limits, ends));
+            tokio::spawn(serve(socket, of, routes, limits, ends));
             return;
         };
         tokio::spawn(async move {
@@ -97,7 +108,7 @@ impl Accepting {
                 shaken = tokio::time::timeout(limits.handshake_time, tls.accept(socket)) => shaken,
             };
             match shaken {
-                Ok(Ok(io)) => serve(io, peer, routes, limits, ends).await,
+                Ok(Ok(io)) => serve(io, of, routes, limits, ends).await,
                 Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
                 Err(_) => tracing::debug!("a TLS handshake took too long"),
             }
@@ -105,10 +116,39 @@ impl Accepting {
     }
 }
 
-/// What went wrong concerns one connection that is gone.
+/// Small answers go at once, and a peer that has vanished is noticed: also while nothing is sent, and also while what was
+/// sent waits in the kernel to be acknowledged.
+fn prepare(stream: &TcpStream, stall_time: Duration) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    let second = Duration::from_secs(1);
+    let (first, next) = ((stall_time / 2).max(second), (stall_time / 8).max(second));
+    let keepalive = TcpKeepalive::new().with_time(first).with_interval(next);
+    #[cfg(not(target_os = "openbsd"))]
+    let keepalive = keepalive.with_retries(4);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    socket.set_tcp_user_timeout(Some(stall_time))?;
+    Ok(())
+}
+
+/// What went wrong concerns one connection that is gone, or a network that it came from.
 fn is_of_one(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkDown,
+        NetworkUnreachable, PermissionDenied, TimedOut,
+    };
+    matches!(
+        error.kind(),
+        ConnectionAborted
+            | ConnectionRefused
+            | ConnectionReset
+            | HostUnreachable
+            | NetworkDown
+            | NetworkUnreachable
+            | PermissionDenied
+            | TimedOut
+    )
 }
 
 /// Says that there are too many, in the little time that this may take.
@@ -128,4 +168,37 @@ async fn turn_away(mut stream: TcpStream, most: usize, _permit: OwnedSemaphorePe
         tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn both_families_of_addresses_can_be_listened_at() {
+        let any = bind("0.0.0.0:0".parse().unwrap(), &[]).unwrap();
+        let four = any.local_addr().unwrap();
+        let six = SocketAddr::new(std::net::Ipv6Addr::UNSPECIFIED.into(), four.port());
+        match bind(six, &[four, six]) {
+            Ok(both) => assert_eq!(both.local_addr().unwrap(), six),
+            // A machine without IPv6.
+            Err(error) => assert_ne!(error.kind(), io::ErrorKind::AddrInUse, "{error}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_vanishes_is_noticed() {
+        let listener = bind("127.0.0.1:0".parse().unwrap(), &[]).unwrap();
+        let (near, far) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
+        let (stream, _) = far.unwrap();
+        prepare(&stream, Duration::from_secs(30)).unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap() && stream.nodelay().unwrap());
+        #[cfg(target_os = "linux")]
+        {
+            assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(30)));
+            assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(15));
+        }
+        drop(near);
+    }
 }

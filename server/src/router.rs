@@ -7,7 +7,8 @@ use crate::api;
 use crate::app::App;
 use crate::problem::Problem;
 
-/// The routes of a server, without its limits.
+/// The routes of a server, and nothing of what [`Server`](crate::Server) has around them: no check of `Host` and `Origin`, so pages
+/// of any site reach it through a browser (DNS rebinding); no rates, no bounds of bodies and time, no log.
 pub fn router(app: App) -> Router {
     Router::new()
         .merge(crate::health::routes())

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::identify;
 use crate::app::App;
+use crate::bodies::bodies;
 use crate::bounds::bounds;
 use crate::config::{Config, Unfit};
 use crate::connection::Ends;
@@ -47,9 +48,9 @@ impl Server {
         let guard = Guard::new(&config);
         let mut listeners = Vec::new();
         let mut addresses = Vec::new();
-        for address in config.listen {
+        for &address in &config.listen {
             let failed = |source| ServeError::Listen { address, source };
-            let listener = bind(address).map_err(failed)?;
+            let listener = bind(address, &config.listen).map_err(failed)?;
             addresses.push(listener.local_addr().map_err(failed)?);
             listeners.push(listener);
         }
@@ -71,7 +72,8 @@ impl Server {
         &self.app
     }
 
-    /// Serves until `shutdown`: then it takes no further request, ends streams, and waits for requests at work.
+    /// Serves until `shutdown`: then it takes no further request, ends streams, and waits for requests at work. Dropped before
+    /// that, it ends everything at once.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
         let Self { app, guard, tls, listeners, .. } = self;
         let ends = Ends { closing: app.closing().clone(), abort: CancellationToken::new() };
@@ -86,6 +88,7 @@ async fn serve_all(
     listeners: Vec<TcpListener>,
     shutdown: impl Future<Output = ()> + Send,
 ) {
+    let _guards = (accepting.ends.closing.clone().drop_guard(), accepting.ends.abort.clone().drop_guard());
     let mut listening = JoinSet::new();
     for listener in listeners {
         listening.spawn(accepting.clone().run(listener));
@@ -114,6 +117,7 @@ fn layered(app: App, of: Guard) -> Router {
         // Bodies have a bound of their own, which holds for all handlers.
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(app.clone(), bounds))
+        .layer(from_fn_with_state(app.clone(), bodies))
         .layer(from_fn_with_state(app.clone(), identify))
         .layer(from_fn_with_state(of, guard))
         .layer(from_fn_with_state(app, observe))
@@ -184,6 +188,11 @@ mod tests {
         running: tokio::task::JoinHandle<()>,
     }
 
+    /// What has to come, in time.
+    async fn soon<T>(what: impl Future<Output = T>) -> T {
+        tokio::time::timeout(Duration::from_secs(20), what).await.expect("it has to come")
+    }
+
     async fn slow(drain_time: Duration) -> Slow {
         let (began, may, end) = (Arc::new(Notify::new()), Arc::new(Notify::new()), CancellationToken::new());
         let (begins, allowed) = (began.clone(), may.clone());
@@ -197,7 +206,7 @@ mod tests {
         );
         let limits = Limits { drain_time, ..Limits::default() };
         let app = App::new(Store::in_memory().unwrap(), Tokens::open(), limits);
-        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0)), &[]).unwrap();
         let address = listener.local_addr().unwrap();
         let ends = Ends { closing: app.closing().clone(), abort: CancellationToken::new() };
         let accepting = Accepting::new(app, routes, None, ends);
@@ -208,13 +217,13 @@ mod tests {
     async fn asked(slow: &Slow) -> TcpStream {
         let mut stream = TcpStream::connect(slow.address).await.unwrap();
         stream.write_all(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
-        slow.began.notified().await;
+        soon(slow.began.notified()).await;
         stream
     }
 
     async fn rest(mut stream: TcpStream) -> String {
         let mut text = String::new();
-        let _ = stream.read_to_string(&mut text).await;
+        let _ = soon(stream.read_to_string(&mut text)).await;
         text
     }
 
@@ -224,13 +233,13 @@ mod tests {
         let stream = asked(&slow).await;
         slow.end.cancel();
         // It no longer listens as soon as it was asked to end, and goes on with what it has.
-        while TcpStream::connect(slow.address).await.is_ok() {}
+        soon(async { while TcpStream::connect(slow.address).await.is_ok() {} }).await;
         assert!(!slow.running.is_finished());
         slow.may.notify_one();
         let said = rest(stream).await;
         assert!(said.starts_with("HTTP/1.1 200 OK\r\n") && said.ends_with("done"), "{said}");
         assert!(said.contains("connection: close"), "{said}");
-        slow.running.await.unwrap();
+        soon(slow.running).await.unwrap();
     }
 
     #[tokio::test]
@@ -238,7 +247,7 @@ mod tests {
         let slow = slow(Duration::from_millis(50)).await;
         let stream = asked(&slow).await;
         slow.end.cancel();
-        slow.running.await.unwrap();
+        soon(slow.running).await.unwrap();
         assert_eq!(rest(stream).await, "");
     }
 }

@@ -10,6 +10,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::TlsFiles;
+use crate::private_file;
+
+/// Bytes of the file of a key.
+const KEY_BYTES: u64 = 1024 * 1024;
 
 /// The certificate that a server shows. Clones are the same one.
 #[derive(Clone)]
@@ -59,7 +63,8 @@ fn acceptor(files: &TlsFiles) -> io::Result<TlsAcceptor> {
     if certificates.is_empty() {
         return Err(bad(&files.certificates, &"it has no certificate in PEM"));
     }
-    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| bad(&files.key, &e))?;
+    let key = private_file::read(&files.key, KEY_BYTES).map_err(|e| bad(&files.key, &e))?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|e| bad(&files.key, &e))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

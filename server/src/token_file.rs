@@ -2,13 +2,12 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use retold::event::NamePattern;
 use serde::Deserialize;
 
+use crate::private_file;
 use crate::tokens::{Scope, SecretHash, Token, Tokens};
 
 /// Bytes of the file.
@@ -20,6 +19,9 @@ const MAX_NAME: usize = 64;
 /// Characters of a secret: a shorter one could be guessed.
 const LEAST_SECRET: usize = 24;
 const MOST_SECRET: usize = 1_024;
+/// What is told of a pattern that is none.
+const SESSIONS: &str =
+    "sessions is not a pattern of names: write a name in which '*' stands for any letters, or leave it out";
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,7 +48,8 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// Why a file of tokens is not taken: the file, and what is wrong. It never has a secret in it.
+/// Why a file of tokens is not taken: the file, and what is wrong. It quotes nothing of the file that may be a secret in the wrong
+/// place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadTokens {
     path: PathBuf,
@@ -70,7 +73,7 @@ impl Tokens {
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, BadTokens> {
         let path = path.as_ref();
         let bad = |reason: String| BadTokens { path: path.to_owned(), reason };
-        let text = read(path).map_err(bad)?;
+        let text = private_file::read(path, MAX_FILE_BYTES).map_err(bad)?;
         // What the parser shows beside its message is the line, which may be that of a secret.
         let file: TokenFile = toml::from_str(&text).map_err(|e| {
             let line = e.span().and_then(|of| text.get(..of.start)).map(|of| of.matches('\n').count() + 1);
@@ -92,13 +95,18 @@ fn of(file: TokenFile, folder: &Path) -> Result<Tokens, String> {
         return Err(format!("it has {} tokens; {MAX_TOKENS} are the most", file.token.len()));
     }
     let (mut names, mut hashes, mut tokens) = (HashSet::new(), HashSet::new(), Vec::new());
-    for entry in file.token {
+    for (number, entry) in (1..).zip(file.token) {
         let name = entry.name.clone();
+        if !is_name(&name) {
+            return Err(format!(
+                "token {number}: a name has up to {MAX_NAME} letters, digits, '-', '_' and '.'"
+            ));
+        }
         let (hash, token) = known(entry, folder).map_err(|reason| format!("token {name:?}: {reason}"))?;
         if !names.insert(name.clone()) {
             return Err(format!("token {name:?}: there is another one of this name"));
         }
-        if !hashes.insert(hash.bytes()) {
+        if !hashes.insert(hash) {
             return Err(format!("token {name:?}: another one has the same secret"));
         }
         tokens.push((hash, token));
@@ -106,16 +114,16 @@ fn of(file: TokenFile, folder: &Path) -> Result<Tokens, String> {
     Ok(Tokens::of_hashes(tokens))
 }
 
-fn known(entry: Entry, folder: &Path) -> Result<(SecretHash, Token), String> {
+fn is_name(name: &str) -> bool {
     let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if entry.name.is_empty() || entry.name.len() > MAX_NAME || !entry.name.chars().all(letters) {
-        return Err(format!("a name has up to {MAX_NAME} letters, digits, '-', '_' and '.'"));
-    }
-    let scope = Scope::of_word(&entry.scope)
-        .ok_or_else(|| format!("{:?} is no scope: write read, append or admin", entry.scope))?;
+    !name.is_empty() && name.len() <= MAX_NAME && name.chars().all(letters)
+}
+
+fn known(entry: Entry, folder: &Path) -> Result<(SecretHash, Token), String> {
+    let scope = Scope::of_word(&entry.scope).ok_or("scope is not one: write read, append or admin")?;
     let sessions = match entry.sessions.as_deref() {
         None => None,
-        Some(pattern) => Some(NamePattern::new(pattern).map_err(|e| format!("sessions: {}", e.reason))?),
+        Some(pattern) => Some(NamePattern::new(pattern).map_err(|_| SESSIONS.to_owned())?),
     };
     if entry.requests_per_second == Some(0) {
         return Err("requests_per_second is at least 1".to_owned());
@@ -124,9 +132,11 @@ fn known(entry: Entry, folder: &Path) -> Result<(SecretHash, Token), String> {
         (Some(secret), None, None) => hash_of(&secret)?,
         (None, Some(file), None) => {
             let file = folder.join(file);
-            let secret = read(&file).map_err(|reason| format!("{}: {reason}", file.display()))?;
-            hash_of(secret.trim_end_matches(['\r', '\n']))
-                .map_err(|reason| format!("{}: {reason}", file.display()))?
+            // The name of a file that is there is none of a secret.
+            let of = if file.exists() { file.display().to_string() } else { "secret_file".to_owned() };
+            let secret =
+                private_file::read(&file, MAX_FILE_BYTES).map_err(|reason| format!("{of}: {reason}"))?;
+            hash_of(secret.trim_end_matches(['\r', '\n'])).map_err(|reason| format!("{of}: {reason}"))?
         }
         (None, None, Some(hash)) => hash
             .strip_prefix("sha256:")
@@ -148,33 +158,6 @@ fn hash_of(secret: &str) -> Result<SecretHash, String> {
         ));
     }
     Ok(SecretHash::of(secret))
-}
-
-/// Reads a file that only those it is for may read.
-fn read(path: &Path) -> Result<String, String> {
-    let file = File::open(path).map_err(|e| e.to_string())?;
-    let about = file.metadata().map_err(|e| e.to_string())?;
-    if !about.is_file() {
-        return Err("it is not a file".to_owned());
-    }
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = about.permissions().mode();
-        if mode & 0o007 != 0 || mode & 0o020 != 0 {
-            return Err(format!(
-                "it has secrets, and its mode {:o} lets others read or change it: chmod 600 {}",
-                mode & 0o777,
-                path.display()
-            ));
-        }
-    }
-    let mut text = String::new();
-    let read = file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(|e| e.to_string())?;
-    if read as u64 > MAX_FILE_BYTES {
-        return Err(format!("it is larger than {MAX_FILE_BYTES} bytes"));
-    }
-    Ok(text)
 }
 
 #[cfg(test)]
@@ -237,7 +220,10 @@ mod tests {
         for (text, says) in [
             (String::new(), "no token"),
             (format!("{one}colour = 'red'"), "colour"),
-            (one.replace("read", "root"), "no scope"),
+            (one.replace("read", "root"), "scope is not one"),
+            (one.replace("'read'", &format!("'{SECRET}'")), "scope is not one"),
+            (one.replace("'a'", &format!("'{SECRET} '")), "token 1: a name has"),
+            (one.replace("secret = ", "secret_file = "), "secret_file"),
             (one.replace("'a'", "'a b'"), "a name has"),
             (one.replace(SECRET, "short"), "a secret has"),
             (one.replace(SECRET, &format!("{SECRET} ")), "a secret has"),

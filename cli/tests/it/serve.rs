@@ -3,10 +3,14 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::shell::{Said, Shell, json};
+
+/// How long a test waits for what has to come.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 const SECRET: &str = "5f0c3a1be2d94c6f8a7b5f0c3a1be2d9";
 
@@ -109,7 +113,10 @@ fn a_server_is_a_client_of_an_application_and_goes_on_when_that_ends() {
     assert_eq!(serving.metric("retold_committed_position"), 5);
     assert_eq!(store.maintenance().info().unwrap().owner.unwrap().program, "the application");
     store.close().unwrap();
-    while serving.ask("GET /ready", "", "").status != 200 {}
+    let began = std::time::Instant::now();
+    while serving.ask("GET /ready", "", "").status != 200 {
+        assert!(began.elapsed() < PATIENCE, "it does not go on");
+    }
     shell.ok(&["append", "s", "step.done", "--wait", "20"]);
     assert_eq!(serving.metric("retold_committed_position"), 6);
     serving.signal("-TERM");
@@ -146,13 +153,12 @@ fn events_are_recorded_over_http_while_a_command_appends() {
 #[cfg(unix)]
 #[test]
 fn tokens_are_read_again_when_the_server_is_told() {
-    use std::os::unix::fs::PermissionsExt;
     let shell = Shell::with_a_session();
     let file = shell.path("tokens.toml");
     let write = |secret: &str| {
         std::fs::write(&file, format!("[[token]]\nname = 'one'\nsecret = '{secret}'\nscope = 'read'\n"))
             .unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        private(&file);
     };
     write(SECRET);
     let mut serving = Serving::start(&shell, &["--tokens", "tokens.toml", "--log-json"]);
@@ -191,12 +197,135 @@ fn tokens_are_read_again_when_the_server_is_told() {
     assert_eq!((status(&serving, SECRET), status(&serving, &other)), (401, 200));
     serving.signal("-TERM");
     for line in log {
-        all.push_str(&line.unwrap());
+        let line = line.unwrap();
+        json(&line);
+        all.push_str(&line);
     }
     assert_eq!(serving.child.wait().unwrap().code(), Some(0));
     for secret in [SECRET, &other, "secret-question", "Bearer"] {
         assert!(!all.contains(secret), "{secret} is in the log: {all}");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_said_beside_a_log_of_json_is_json() {
+    let shell = Shell::with_a_session();
+    let file = shell.path("tokens.toml");
+    let write = |secret: &str| {
+        std::fs::write(&file, format!("[[token]]\nname = 'one'\nsecret = '{secret}'\nscope = 'admin'\n"))
+            .unwrap();
+        private(&file);
+    };
+    write(SECRET);
+    let serving = Serving::start(&shell, &["--tokens", "tokens.toml", "--log-json"]);
+    let consumer = format!("Authorization: Bearer {SECRET}\r\nContent-Type: application/json\r\n");
+    assert_eq!(serving.ask("PUT /v1/consumers/mail", &consumer, "{}").status, 201);
+    // Its client leaves before there is an answer.
+    let mut stream = TcpStream::connect(&serving.address).unwrap();
+    let body = "{\"wait\": 25}";
+    write!(
+        stream,
+        "POST /v1/consumers/mail/next HTTP/1.1\r\nHost: localhost\r\n{consumer}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    drop(stream);
+    let began = std::time::Instant::now();
+    let left = || {
+        let header = format!("Authorization: Bearer {SECRET}\r\n");
+        serving.ask("GET /metrics", &header, "").body.contains("status=\"499\"")
+    };
+    while !left() {
+        assert!(began.elapsed() < PATIENCE, "it is not counted");
+    }
+    write("short");
+    serving.signal("-HUP");
+    serving.signal("-TERM");
+    let said = serving.wait();
+    assert_eq!(said.exit, 0, "{}", said.err);
+    let lines: Vec<Value> = said.err.lines().map(json).collect();
+    let gone = lines.iter().find(|line| line["status"] == 499).unwrap();
+    assert_eq!((&gone["token"], &gone["route"]), (&"one".into(), &"/v1/consumers/{c}/next".into()));
+    let shell = Shell::new();
+    let said = shell.fails(2, &["serve", "--log-json", "--listen", "0.0.0.0:0"]);
+    let error = json(&said);
+    assert_eq!(error["level"], "ERROR", "{said}");
+    assert!(error["message"].as_str().unwrap().contains("--tokens"), "{said}");
+}
+
+#[cfg(unix)]
+fn private(file: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_signal_waits_for_no_request() {
+    let shell = Shell::with_a_session();
+    let serving = Serving::start(&shell, &[]);
+    let mut unfinished = TcpStream::connect(&serving.address).unwrap();
+    write!(
+        unfinished,
+        "POST /v1/sessions/s/notes HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: 100\r\nExpect: 100-continue\r\n\r\n"
+    )
+    .unwrap();
+    // The request is at work: its body is waited for.
+    let mut asked = [0; 12];
+    unfinished.read_exact(&mut asked).unwrap();
+    assert_eq!(&asked, b"HTTP/1.1 100");
+    let began = std::time::Instant::now();
+    serving.signal("-INT");
+    while TcpStream::connect(&serving.address).is_ok() {
+        assert!(began.elapsed() < PATIENCE, "it still listens");
+    }
+    serving.signal("-INT");
+    assert_eq!(serving.wait().exit, 0);
+    assert!(began.elapsed() < Duration::from_secs(8), "it waited for the request");
+    assert_eq!(shell.head("s"), 3);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_while_the_store_closes_waits_for_nothing() {
+    let shell = Shell::with_a_session();
+    let owner = Serving::start(&shell, &[]);
+    let client = Serving::start(&shell, &[]);
+    assert_eq!(client.ask("GET /ready", "", "").status, 200);
+    owner.signal("-STOP");
+    // What is asked of the owner has no answer.
+    let mut waits = TcpStream::connect(&client.address).unwrap();
+    let body = "{\"text\": \"a note\"}";
+    write!(
+        waits,
+        "POST /v1/sessions/s/notes HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let began = std::time::Instant::now();
+    client.signal("-TERM");
+    while TcpStream::connect(&client.address).is_ok() {
+        assert!(began.elapsed() < PATIENCE, "it still listens");
+    }
+    client.signal("-TERM");
+    client.signal("-TERM");
+    client.wait();
+    assert!(began.elapsed() < Duration::from_secs(8), "it waited for the owner");
+    owner.signal("-CONT");
+    owner.signal("-TERM");
+    assert_eq!(owner.wait().exit, 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_terminal_that_is_closed_ends_a_server_that_has_nothing_to_read_again() {
+    let shell = Shell::with_a_session();
+    let serving = Serving::start(&shell, &[]);
+    serving.signal("-HUP");
+    assert_ne!(serving.wait().exit, 0);
 }
 
 #[test]

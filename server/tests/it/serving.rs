@@ -50,6 +50,53 @@ async fn idle_connections_do_not_keep_a_server_from_ending() {
 }
 
 #[tokio::test]
+async fn the_beginning_of_a_request_does_not_keep_a_server_from_ending() {
+    let served = Served::open().await;
+    let mut begun = served.connect().await;
+    begun.write_all(b"GET /health HT").await.unwrap();
+    served.connections(1).await;
+    let began = std::time::Instant::now();
+    served.stop().await;
+    assert!(began.elapsed() < std::time::Duration::from_secs(8), "it waited until it gave up");
+    assert_eq!(rest(&mut begun).await, "");
+}
+
+#[tokio::test]
+async fn a_server_that_is_dropped_ends_everything() {
+    let store = Store::in_memory().unwrap();
+    store.append("s", NewEvent::new("step.done")).unwrap();
+    let mut config = Config::new(Tokens::open());
+    config.listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+    let server = Server::bind(store.clone(), config).await.unwrap();
+    let (app, address) = (server.app().clone(), server.local_addrs()[0]);
+    let running = tokio::spawn(server.run(std::future::pending()));
+    let mut connections = Vec::new();
+    for request in ["", "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET /he", LIVE] {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        connections.push(stream);
+    }
+    // The stream has begun.
+    let mut first = [0; 15];
+    soon(connections[3].read_exact(&mut first)).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200 OK");
+    running.abort();
+    assert!(running.await.unwrap_err().is_cancelled());
+    for stream in &mut connections {
+        rest(stream).await;
+    }
+    soon(async {
+        while app.connections() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(store.head("s").unwrap().get(), 1, "the store stays open");
+}
+
+const LIVE: &str = "GET /v1/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n";
+
+#[tokio::test]
 async fn a_server_listens_at_several_addresses_and_says_which_one_it_can_not_have() {
     let store = Store::in_memory().unwrap();
     let any = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -22,8 +22,17 @@ fn certificate(folder: &Path) -> (rcgen::CertifiedKey<rcgen::KeyPair>, TlsFiles)
     let files = TlsFiles { certificates: folder.join("cert.pem"), key: folder.join("key.pem") };
     std::fs::write(&files.certificates, made.cert.pem()).unwrap();
     std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+    mode(&files.key, 0o600);
     (made, files)
 }
+
+#[cfg(unix)]
+fn mode(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+#[cfg(not(unix))]
+fn mode(_: &Path, _: u32) {}
 
 /// A connection to who shows this certificate.
 async fn shakes_hands(
@@ -48,7 +57,6 @@ async fn a_server_with_a_certificate_speaks_https_alone() {
     let (made, files) = certificate(folder.path());
     let mut config = Config::new(Tokens::open());
     config.tls = Some(files);
-    config.limits.handshake_time = Duration::from_secs(2);
     let served = Served::with(Store::in_memory().unwrap(), config).await;
 
     let mut stream = soon(shakes_hands(served.address, &made)).await.unwrap();
@@ -57,12 +65,22 @@ async fn a_server_with_a_certificate_speaks_https_alone() {
     let said = rest(&mut stream).await;
     assert!(said.starts_with("HTTP/1.1 200 OK\r\n") && said.ends_with("{\"status\":\"ok\"}"), "{said}");
 
-    // Without TLS it says nothing that HTTP would understand, and whoever says nothing is cut off.
+    // Without TLS it says nothing that HTTP would understand.
     let plain = served.raw(request).await;
     assert!(!plain.contains("HTTP/1.1"), "{plain}");
-    assert_eq!(rest(&mut served.connect().await).await, "");
     served.connections(0).await;
     served.stop().await;
+}
+
+#[tokio::test]
+async fn who_does_not_shake_hands_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::new(Tokens::open());
+    config.tls = Some(certificate(folder.path()).1);
+    config.limits.handshake_time = Duration::from_millis(150);
+    let served = Served::with(Store::in_memory().unwrap(), config).await;
+    assert_eq!(rest(&mut served.connect().await).await, "");
+    served.connections(0).await;
 }
 
 #[tokio::test]
@@ -96,6 +114,8 @@ async fn a_certificate_that_can_not_be_used_is_named() {
     let none = folder.path().join("none.pem");
     let empty = folder.path().join("empty.pem");
     std::fs::write(&empty, "").unwrap();
+    mode(&empty, 0o600);
+    mode(&files.certificates, 0o600);
     for (certificates, key, named) in [
         (&files.certificates, &others.key, "cert.pem"),
         (&none, &files.key, "none.pem"),
@@ -111,4 +131,33 @@ async fn a_certificate_that_can_not_be_used_is_named() {
         assert!(matches!(error, ServeError::Tls(_)), "{error}");
         assert!(error.to_string().contains(named), "{named} is not in {error}");
     }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_key_that_others_may_read_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, files) = certificate(folder.path());
+    mode(&files.key, 0o644);
+    let mut config = Config::new(Tokens::open());
+    config.listen = vec!["127.0.0.1:0".parse().unwrap()];
+    config.tls = Some(files.clone());
+    let error = Server::bind(Store::in_memory().unwrap(), config.clone()).await.unwrap_err().to_string();
+    assert!(error.contains("key.pem") && error.contains("chmod 600"), "{error}");
+    mode(&files.key, 0o640);
+    Server::bind(Store::in_memory().unwrap(), config).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_takes_no_answers_is_cut_off_over_tls_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (made, files) = certificate(folder.path());
+    let mut config = Config::new(Tokens::open());
+    config.tls = Some(files);
+    config.limits.stall_time = Duration::from_millis(150);
+    let served = Served::with(Store::in_memory().unwrap(), config).await;
+    let mut stream = soon(shakes_hands(served.address, &made)).await.unwrap();
+    let requests = "GET /v1/nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1_000);
+    soon(async { while stream.write_all(requests.as_bytes()).await.is_ok() {} }).await;
+    served.connections(0).await;
 }
