@@ -31,6 +31,9 @@ use crate::tokens::Scope;
 /// The longest wait for an event.
 const LONGEST: Duration = Duration::from_secs(25);
 
+/// A wait ends before the request would: with this share of its time.
+const SHARE: (u32, u32) = (5, 6);
+
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(next))
@@ -45,7 +48,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Wait {
-    /// If there is no event, wait this long for one: seconds, 25 at the most; not at all unless it is given.
+    /// If there is no event, wait this long for one: seconds, 25 at the most; not at all unless it is given. The answer that there is
+    /// none comes earlier where the server gives requests less time.
     wait: f64,
 }
 
@@ -57,18 +61,21 @@ struct Ack {
     token: String,
     /// Events to append in the same commit: all are recorded and the delivery is acknowledged, or nothing is.
     #[serde(default)]
-    #[schema(value_type = Vec<Object>)]
     parts: Vec<AckPart>,
 }
 
 /// Events for one branch.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct AckPart {
+    /// The session.
     session: String,
+    /// The branch; main unless it is given.
     branch: Option<String>,
     /// The head that is expected, 0 for an empty branch; any unless it is given.
     expect: Option<u64>,
+    /// The events, in their order.
+    #[schema(value_type = Vec<Object>)]
     events: Vec<Box<RawValue>>,
 }
 
@@ -106,13 +113,14 @@ async fn opened(store: &Store, name: &str) -> Result<Consumer, Problem> {
 
 /// Take the next event. It has to be resolved before its ack deadline, or it is delivered again.
 ///
-/// If the worker goes away before it has the answer, the event is given back.
+/// If the request ends before the answer is written into its connection, the event is given back, as if it had not been delivered.
 #[utoipa::path(post, path = "/v1/consumers/{c}/next", tag = "consumers",
     params(("c" = String, Path, description = "The consumer", example = "mailer")),
     request_body = Wait,
     responses(
     (status = 200, description = "`event`, the `token` that resolves the delivery, and how often it was delivered", body = Object, content_type = "application/json"),
     (status = 204, description = "There is none now"),
+    (status = 400, description = "`wait` is not 0 to 25", body = Object, content_type = "application/problem+json"),
     (status = 404, description = "There is no such consumer", body = Object, content_type = "application/problem+json"),
 ))]
 async fn next(
@@ -124,6 +132,7 @@ async fn next(
     access.everywhere(Scope::Append)?;
     let wait = Duration::try_from_secs_f64(sent.wait).ok().filter(|wait| *wait <= LONGEST);
     let wait = wait.ok_or_else(|| invalid("wait", format!("is {} seconds; use 0 to 25", sent.wait)))?;
+    let wait = wait.min(app.limits().request_time * SHARE.0 / SHARE.1);
     let consumer = opened(app.store(), &name).await?;
     let delivery = match wait {
         Duration::ZERO => consumer.try_next().await?,
@@ -138,7 +147,7 @@ async fn next(
     }
 }
 
-/// The answer with a delivery, which is given back unless all of it was sent.
+/// The answer with a delivery, which is given back unless the connection takes it.
 fn handed(consumer: Consumer, delivery: Delivery) -> Result<Response, Problem> {
     let answer = Answer::of(&Delivered::from(&delivery));
     let hand = Hand { of: Some((consumer, delivery.token())) };
@@ -171,7 +180,7 @@ impl Drop for Hand {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
             // If it can't be given back, it is delivered again after its deadline.
-            let _ = consumer.nack(&token, Duration::ZERO).await;
+            let _ = consumer.give_back(&token).await;
         });
     }
 }
@@ -181,11 +190,16 @@ fn done(name: &str, token: &Token, done: &str) -> Result<Answer, Problem> {
 }
 
 /// Acknowledge a delivery, and append what came of it in the same commit.
+///
+/// It can be acknowledged once: after an answer that was lost, the same request is a 409. Give the events ids, and look for one of them
+/// to know whether they were recorded.
 #[utoipa::path(post, path = "/v1/consumers/{c}/ack", tag = "consumers",
     params(("c" = String, Path, description = "The consumer", example = "mailer")),
     request_body = Ack,
     responses(
     (status = 200, description = "It is acknowledged; `parts` says where the events are", body = Object, content_type = "application/json"),
+    (status = 400, description = "The token is none, or an event cannot be appended", body = Object, content_type = "application/problem+json"),
+    (status = 404, description = "There is no such consumer, or no such branch", body = Object, content_type = "application/problem+json"),
     (status = 409, description = "The delivery is resolved, or the event was delivered again since; or a branch has moved", body = Object, content_type = "application/problem+json"),
 ))]
 async fn ack(
@@ -318,4 +332,42 @@ async fn extend(
     let token: Token = sent.token.parse()?;
     opened(app.store(), &name).await?.touch(&token).await?;
     done(&name, &token, "has more time")
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+    use retold::consumer::ConsumerConfig;
+
+    use super::*;
+
+    /// A consumer that delivers once, and its only event.
+    async fn delivered() -> (Store, Consumer, Delivery) {
+        let store = Store::in_memory().unwrap();
+        store.append_async("s", NewEvent::new("step.done")).await.unwrap();
+        let consumer = store.consumers().open("c", ConsumerConfig::new().max_deliveries(1)).await.unwrap();
+        let delivery = consumer.next().await.unwrap();
+        (store, consumer, delivery)
+    }
+
+    #[tokio::test]
+    async fn a_delivery_that_no_connection_took_is_as_if_it_had_not_been_delivered() {
+        let (store, consumer, delivery) = delivered().await;
+        drop(handed(consumer.clone(), delivery).unwrap());
+        let again = consumer.next().await.unwrap();
+        assert_eq!((again.event().sequence().get(), again.deliveries()), (1, 1));
+        assert_eq!(store.consumers().info_async("c").await.unwrap().dead_letters, 0);
+    }
+
+    #[tokio::test]
+    async fn a_delivery_that_a_connection_took_is_out() {
+        let (_store, consumer, delivery) = delivered().await;
+        let token = delivery.token();
+        let response = handed(consumer.clone(), delivery).unwrap();
+        let text = response.into_body().collect().await.unwrap().to_bytes();
+        assert!(std::str::from_utf8(&text).unwrap().contains(&token.to_string()));
+        // A runtime with one thread has run what was spawned by then.
+        assert!(consumer.try_next().await.unwrap().is_none());
+        consumer.ack(&token).await.unwrap();
+    }
 }
