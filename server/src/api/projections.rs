@@ -229,18 +229,19 @@ async fn keys(
     let limit = limit(asked.limit)?;
     app.call(move |store| {
         // Before anything is registered.
-        if find(store, &name)?.scope() == StateScope::Key {
+        let is_key = find(store, &name)?.scope() == StateScope::Key;
+        if is_key {
             access.everywhere(Scope::Read)?;
         }
         let states = states(store, &name)?;
-        let is_key = states.scope() == StateScope::Key;
-        let may =
-            |of: &str| is_key || session_of(of).is_some_and(|session| access.may(Scope::Read, &session));
-        let found = states.top(
-            limit + 1,
-            |reading| asked.is_after(&reading.of) && may(&reading.of),
-            |a, b| a.of.cmp(&b.of),
-        )?;
+        let found = match is_key {
+            true => {
+                states.top(limit + 1, |reading| asked.is_after(&reading.of), |a, b| a.of.cmp(&b.of))?
+            }
+            false => states.list_after(asked.after.as_deref(), limit + 1, |session| {
+                access.may(Scope::Read, session)
+            })?,
+        };
         let (mut items, mut next) = (Items::new(limit), None);
         for reading in &found {
             if items.is_full() {
