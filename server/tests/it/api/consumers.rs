@@ -88,6 +88,30 @@ async fn a_delivery_is_acknowledged_once_with_what_came_of_it() {
 }
 
 #[tokio::test]
+async fn dead_letters_that_are_worked_off_page_by_page_come_once_each() {
+    let served = filled().await;
+    mailer(&served).await;
+    for session in ["run-7", "run-8", "run-9"] {
+        served.store.append(session, NewEvent::new("mail.requested")).unwrap();
+        let (_, delivered) = work(&served, "next", json!({ "wait": 20 })).await;
+        let parked = json!({ "token": delivered["token"], "reason": "no such host" });
+        assert_eq!(work(&served, "park", parked).await.0, 200);
+    }
+    let (mut seen, mut after) = (Vec::new(), String::new());
+    loop {
+        let (status, page) = got(&served, "reads", &format!("/v1/dead-letters?limit=1{after}")).await;
+        assert_eq!(status, 200, "{page}");
+        let position = page["dead_letters"][0]["position"].as_u64().unwrap();
+        seen.push(position);
+        let path = format!("/v1/dead-letters/mailer/{position}");
+        assert_eq!(did(&served, "all", "DELETE", &path, json!({})).await.0, 200);
+        let Some(next) = page["next"].as_str() else { break };
+        after = format!("&after={next}");
+    }
+    assert_eq!(seen, [8, 9, 10]);
+}
+
+#[tokio::test]
 async fn a_wait_ends_before_the_time_of_its_request() {
     let served = Served::limited(|limits| limits.request_time = std::time::Duration::from_millis(600)).await;
     served.put("/v1/consumers/mailer", &json!({})).await;
@@ -160,7 +184,7 @@ async fn what_fails_is_delivered_again_and_then_a_dead_letter() {
         did(&served, "all", "DELETE", "/v1/dead-letters/mailer", json!({})).await.1["dead_letters"],
         0
     );
-    for bad in ["?after=x", "?owner=a%2Fb", "?limit=0"] {
+    for bad in ["?after=x", "?owner=a%2Fb", "?limit=0", "?owner=mailer&after=other@1"] {
         assert_eq!(got(&served, "reads", &format!("/v1/dead-letters{bad}")).await.0, 400, "{bad}");
     }
 }
