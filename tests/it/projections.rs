@@ -1,13 +1,15 @@
 //! States are what a plain fold from the start gives, whatever was kept, lost, parked or rebuilt in between.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use retold::project::{ApplyError, Emit, Projection, Scope};
 use retold::testkit::Model;
-use retold::{Address, Error, Event, Expect, Filter, NewEvent, Projected, Query, SessionId, Store, Timestamp};
+use retold::{
+    Address, Error, Event, Expect, Filter, NewEvent, Projected, Query, SessionId, Store, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::support::{Deed, Dice, batch, explained, numbered, soak};
@@ -795,7 +797,10 @@ fn a_page_of_states_folds_only_the_sessions_that_are_asked_for() {
         let after = if scope == Scope::Branch { "hidden/x" } else { "b" };
         assert_eq!(looked.list_after(Some(after), 9, mine).unwrap().len(), 0);
         let gone = if scope == Scope::Branch { "a-b/m" } else { "a-a" };
-        assert_eq!(looked.list_after(Some(gone), 1, mine).unwrap()[0].of, if scope == Scope::Branch { "a-b/main" } else { "a-b" });
+        assert_eq!(
+            looked.list_after(Some(gone), 1, mine).unwrap()[0].of,
+            if scope == Scope::Branch { "a-b/main" } else { "a-b" }
+        );
         for bad in ["", "a/b/c", "a/main@1"] {
             assert!(matches!(looked.list_after(Some(bad), 9, mine), Err(Error::Invalid(_))), "{bad}");
         }

@@ -14,7 +14,6 @@ mod deliveries;
 mod diff;
 mod known;
 mod leases;
-mod listed;
 mod projections;
 mod rebuild;
 mod retention;

@@ -235,12 +235,9 @@ async fn keys(
         }
         let states = states(store, &name)?;
         let found = match is_key {
-            true => {
-                states.top(limit + 1, |reading| asked.is_after(&reading.of), |a, b| a.of.cmp(&b.of))?
-            }
-            false => states.list_after(asked.after.as_deref(), limit + 1, |session| {
-                access.may(Scope::Read, session)
-            })?,
+            true => states.top(limit + 1, |reading| asked.is_after(&reading.of), |a, b| a.of.cmp(&b.of))?,
+            false => states
+                .list_after(asked.after.as_deref(), limit + 1, |session| access.may(Scope::Read, session))?,
         };
         let (mut items, mut next) = (Items::new(limit), None);
         for reading in &found {

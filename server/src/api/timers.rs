@@ -83,12 +83,7 @@ async fn list(access: Access, app: State<App>, Asked(asked): Asked<Listing>) -> 
 }
 
 /// Timers of other sessions are passed over: they decide neither what is on a page nor where the next one begins.
-fn page(
-    store: &Store,
-    access: &Access,
-    after: Option<TimerMark>,
-    limit: usize,
-) -> Result<Answer, Problem> {
+fn page(store: &Store, access: &Access, after: Option<TimerMark>, limit: usize) -> Result<Answer, Problem> {
     let timers = store.timers();
     let (mut items, mut next) = (Items::new(limit), None);
     let mut rows = match after {

@@ -225,6 +225,10 @@ fn listings_show_every_session_and_branch(home: &mut dyn Home) -> CaseOutcome {
         }
         equal("page by page", found, due.clone())?;
     }
+    for info in store.sessions(None, 100)? {
+        equal("one session", store.session(&info.session)?, info)?;
+    }
+    refused!(store.session(&SessionId::new("a2")?), Error::NotFound { .. });
     let branches: Vec<_> = store
         .branches(&SessionId::new("a1")?)?
         .into_iter()
