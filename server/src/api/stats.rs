@@ -17,7 +17,7 @@ use super::answer::Answer;
 use super::asked::{Asked, at};
 use crate::access::Access;
 use crate::app::App;
-use crate::input::{InPath, branch, session};
+use crate::input::{InPath, branch, invalid, session};
 use crate::problem::Problem;
 use crate::tokens::Scope;
 
@@ -116,6 +116,10 @@ async fn describe(
 ) -> Result<Answer, Problem> {
     let branch = branch(&s, &b)?;
     access.session(Scope::Read, branch.session())?;
+    let events = match asked.events.unwrap_or(LAST) {
+        events @ ..=MOST_LAST => events,
+        events => return Err(invalid("events", format!("is {events}; use 0 to {MOST_LAST}"))),
+    };
     app.call(move |store| {
         let board = Board::new(store, store.catalogue())?;
         let head = match asked.sequence {
@@ -129,7 +133,7 @@ async fn describe(
         let figures = board.figures(session)?;
         let (branches, current) = (store.branches(session)?, store.current(session)?);
         let (spent, annotated) = (board.spent(session)?, board.annotated(session)?);
-        let last = last(store, place, head, asked.events.unwrap_or(LAST).min(MOST_LAST))?;
+        let last = last(store, place, head, events)?;
         let described = Described::new(&address, &glance, &spent, &figures, (&branches, &current), &last);
         Answer::of(&described.annotated(&annotated))
     })

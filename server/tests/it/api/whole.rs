@@ -125,6 +125,11 @@ async fn retention_deletes_what_is_over_a_limit_once_it_is_meant() {
     for bad in [
         json!({}),
         json!({ "max_sessions": 0 }),
+        json!({ "max_bytes": 0 }),
+        json!({ "max_events": 0, "max_sessions": 1 }),
+        json!({ "max_age": "0" }),
+        json!({ "max_age": "0s", "max_bytes": 1 }),
+        json!({ "max_age": "" }),
         json!({ "max_age": "soon" }),
         json!({ "sessions": "run-*" }),
     ] {
@@ -157,6 +162,20 @@ async fn backups_are_made_into_the_folder_of_the_server_alone() {
     let (status, made) = did(&served, "all", "POST", "/v1/backup", json!({ "name": "a.redb" })).await;
     assert_eq!((status, &made["name"], &made["position"]), (201, &json!("a.redb"), &json!(7)));
     assert!(!made.to_string().contains("backups"), "{made}");
+    // Neither what is there nor what is not says where the folder is.
+    std::fs::write(backups.join("no-backup.redb"), "text").unwrap();
+    for (body, status) in [
+        (json!({ "name": "a.redb" }), 409),
+        (json!({ "name": "b.redb", "since": "none.redb" }), 404),
+        (json!({ "name": "b.redb", "since": "no-backup.redb" }), 400),
+    ] {
+        let (told, problem) = did(&served, "all", "POST", "/v1/backup", body.clone()).await;
+        assert_eq!(told, status, "{body}: {problem}");
+        assert!(!problem.to_string().contains(folder.path().to_str().unwrap()), "{problem}");
+    }
+    let (status, since) =
+        did(&served, "all", "POST", "/v1/backup", json!({ "name": "b.redb", "since": "a.redb" })).await;
+    assert_eq!((status, &since["name"]), (201, &json!("b.redb")));
     let copy = retold::Store::builder().read_only().open(backups.join("a.redb")).unwrap();
     assert_eq!(copy.committed().get(), 7);
     drop(copy);
