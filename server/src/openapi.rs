@@ -9,7 +9,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
-use crate::reference::page;
+use crate::reference::{page, policy};
 
 /// What is not documented with the routes that it is given.
 #[derive(OpenApi)]
@@ -40,10 +40,10 @@ struct Beside;
 pub(crate) fn routes(api: OpenApiRouter<App>) -> Router<App> {
     let (routes, described) = OpenApiRouter::with_openapi(Beside::openapi()).merge(api).split_for_parts();
     let described = completed(serde_json::to_value(&described).unwrap_or_default());
-    let (text, html) = (described.to_string(), page(&described));
+    let (text, html, policy) = (described.to_string(), page(&described), policy());
     routes
         .route("/v1/openapi.json", get(move || document(text.clone())))
-        .route("/v1/docs", get(move || docs(html.clone())))
+        .route("/v1/docs", get(move || docs(html.clone(), policy.clone())))
 }
 
 /// This description. Needs no token.
@@ -58,8 +58,12 @@ async fn document(text: String) -> impl IntoResponse {
 #[utoipa::path(get, path = "/v1/docs", tag = "operations", responses(
     (status = 200, description = "HTML", body = String, content_type = "text/html"),
 ))]
-async fn docs(html: String) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], html)
+async fn docs(html: String, policy: String) -> impl IntoResponse {
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),
+        (header::CONTENT_SECURITY_POLICY, policy),
+    ];
+    (headers, html)
 }
 
 /// Routes that need no token.

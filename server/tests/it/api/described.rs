@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::{filled, got};
 use crate::harness::Served;
@@ -89,12 +90,24 @@ async fn every_operation_is_explained() {
         ids.insert(at);
     }
     let html = served.get("/v1/docs").await;
+    assert_eq!(style_of(html.text()), style_allowed(html.header("content-security-policy").unwrap()));
     assert_eq!(html.header("content-type"), Some("text/html; charset=utf-8"));
     for at in ids {
         let path = at.split_once(' ').unwrap().1;
         assert!(html.text().contains(path), "{at} is not on the page");
     }
     assert!(!html.text().contains("<script") && !html.text().contains("http://"));
+}
+
+/// The style that is in a page, as a policy names it: browsers compare the same.
+fn style_of(html: &str) -> String {
+    let style = html.split_once("<style>").unwrap().1.split_once("</style>").unwrap().0;
+    assert!(!html.contains("style=") && html.matches("<style").count() == 1);
+    data_encoding::BASE64.encode(&Sha256::digest(style))
+}
+
+fn style_allowed(policy: &str) -> &str {
+    policy.split_once("style-src 'sha256-").unwrap().1.split_once('\'').unwrap().0
 }
 
 /// Routes are added in the sources by `.route("…")` or with their description; the former have to be described too.
