@@ -16,6 +16,7 @@ use super::answer::Answer;
 use super::asked::Sent;
 use crate::access::Access;
 use crate::app::App;
+use crate::bounds::unhurried;
 use crate::input::invalid;
 use crate::problem::Problem;
 use crate::tokens::Scope;
@@ -24,7 +25,7 @@ use crate::tokens::Scope;
 const NAME_BYTES: usize = 128;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(backup))
+    OpenApiRouter::new().routes(unhurried(routes!(backup)))
 }
 
 /// What the new file is called.

@@ -16,12 +16,13 @@ use super::answer::{Answer, Items};
 use super::asked::{Asked, Sent, at, limit};
 use crate::access::Access;
 use crate::app::App;
+use crate::bounds::unhurried;
 use crate::input::{InPath, branch, in_path, session};
 use crate::problem::Problem;
 use crate::tokens::Scope;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, fork)).routes(routes!(one, delete))
+    OpenApiRouter::new().routes(routes!(list, fork)).routes(routes!(one)).routes(unhurried(routes!(delete)))
 }
 
 /// A page of names.

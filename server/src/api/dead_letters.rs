@@ -15,6 +15,7 @@ use super::asked::{Asked, Sent, limit};
 use super::verbs::Nothing;
 use crate::access::Access;
 use crate::app::App;
+use crate::bounds::unhurried;
 use crate::input::{InPath, invalid};
 use crate::problem::Problem;
 use crate::tokens::Scope;
@@ -22,9 +23,9 @@ use crate::tokens::Scope;
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list))
-        .routes(routes!(purge))
+        .routes(unhurried(routes!(purge)))
         .routes(routes!(one, discard))
-        .routes(routes!(replay_all))
+        .routes(unhurried(routes!(replay_all)))
         .routes(routes!(replay))
 }
 

@@ -13,12 +13,13 @@ use super::answer::Answer;
 use super::asked::{Sent, span};
 use crate::access::Access;
 use crate::app::App;
+use crate::bounds::unhurried;
 use crate::input::invalid;
 use crate::problem::Problem;
 use crate::tokens::Scope;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(retain))
+    OpenApiRouter::new().routes(unhurried(routes!(retain)))
 }
 
 /// What is kept: at least one limit. All that are given apply.

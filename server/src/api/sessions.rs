@@ -17,12 +17,13 @@ use super::asked::{Asked, limit};
 use super::branches::{Preview, preview};
 use crate::access::Access;
 use crate::app::App;
+use crate::bounds::unhurried;
 use crate::input::{InPath, past, session};
 use crate::problem::Problem;
 use crate::tokens::Scope;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list)).routes(routes!(one, delete))
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(one)).routes(unhurried(routes!(delete)))
 }
 
 /// Which sessions are listed, and how.

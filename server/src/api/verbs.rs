@@ -15,6 +15,7 @@ use super::asked::{Sent, span};
 use super::branches::preview;
 use crate::access::Access;
 use crate::app::App;
+use crate::bounds::unhurried;
 use crate::input::{InPath, ahead, branch, invalid};
 use crate::problem::Problem;
 use crate::tokens::Scope;
@@ -22,9 +23,9 @@ use crate::tokens::Scope;
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(close))
-        .routes(routes!(truncate))
+        .routes(unhurried(routes!(truncate)))
         .routes(routes!(expire))
-        .routes(routes!(promote))
+        .routes(unhurried(routes!(promote)))
         .routes(routes!(adopt))
 }
 

@@ -144,6 +144,31 @@ async fn retention_deletes_what_is_over_a_limit_once_it_is_meant() {
     assert_eq!(got(&served, "all", "/v1/sessions/run-8").await.0, 200);
 }
 
+/// Their bodies are short, by which they are known here.
+#[tokio::test]
+async fn what_removes_or_copies_much_is_not_ended_by_the_time_of_a_request() {
+    let served = filled().await;
+    let long = "x".repeat(64 * 1024 + 1);
+    let branch = "/v1/sessions/run-7/branches/retry";
+    for (method, path, status) in [
+        ("POST", "/v1/backup", 413),
+        ("POST", "/v1/retention", 413),
+        ("DELETE", "/v1/sessions/run-7", 413),
+        ("DELETE", branch, 413),
+        ("POST", &format!("{branch}/truncate"), 413),
+        ("POST", &format!("{branch}/promote"), 413),
+        ("DELETE", "/v1/dead-letters/mailer", 413),
+        ("POST", "/v1/dead-letters/mailer/replay", 413),
+        ("POST", &format!("{branch}/close"), 400),
+        ("POST", "/v1/leases/run-7", 400),
+    ] {
+        let answer =
+            served.ask(method, path).token("all").body("application/json", long.clone()).send().await;
+        assert_eq!(answer.status, status, "{method} {path}: {}", answer.text());
+    }
+    assert_eq!(served.store.head("run-7").unwrap().get(), 3);
+}
+
 #[tokio::test]
 async fn backups_are_made_into_the_folder_of_the_server_alone() {
     let folder = tempfile::tempdir().unwrap();
