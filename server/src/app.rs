@@ -13,6 +13,7 @@ use crate::metrics::Metrics;
 use crate::probe::Probe;
 use crate::problem::Problem;
 use crate::rates::Rates;
+use crate::reads::Reads;
 use crate::streams::{StreamPermit, Streams};
 use crate::tokens::{Token, Tokens};
 
@@ -29,6 +30,7 @@ struct Of {
     limits: Limits,
     streams: Streams,
     rates: Rates,
+    reads: Reads,
     metrics: Metrics,
     calls: Arc<Semaphore>,
     closing: CancellationToken,
@@ -52,6 +54,7 @@ impl App {
                 limits,
                 streams,
                 rates,
+                reads: Reads::default(),
                 metrics,
                 calls,
                 closing,
@@ -80,6 +83,7 @@ impl App {
         };
         self.of.streams.end(before.changed(&tokens));
         self.of.rates.keep(|name| tokens.has(name));
+        self.of.reads.keep(|name| tokens.has(name));
     }
 
     /// What the server takes on at most.
@@ -152,10 +156,42 @@ impl App {
         Problem: From<E>,
         E: Send + 'static,
     {
+        self.called(run, ()).await
+    }
+
+    /// Calls a verb that may read much. A token has so many of them at once, also when nobody waits for them any more.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub(crate) async fn read<T, E>(
+        &self,
+        token: Arc<Token>,
+        run: impl FnOnce(&Store) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        Problem: From<E>,
+        E: Send + 'static,
+    {
+        let permit = self.of.reads.permit(&token).await;
+        self.called(run, permit).await
+    }
+
+    /// What is kept is kept until the call ends.
+    async fn called<T, E>(
+        &self,
+        run: impl FnOnce(&Store) -> Result<T, E> + Send + 'static,
+        kept: impl Send + 'static,
+    ) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        Problem: From<E>,
+        E: Send + 'static,
+    {
         let of = self.of.clone();
         let permit = of.calls.clone().acquire_owned().await.map_err(|_| failed())?;
         let done = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
+            let _kept = (permit, kept);
             run(&of.store)
         });
         done.await.map_err(|_| failed())?.map_err(Problem::from)

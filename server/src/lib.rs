@@ -24,6 +24,7 @@ mod page;
 mod probe;
 mod problem;
 mod rates;
+mod reads;
 mod reference;
 mod router;
 mod run;

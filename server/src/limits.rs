@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Calls of the store that run at once: each has a thread while it runs.
 pub(crate) const CALLS: usize = 64;
+/// Calls of one token that read much, at once: the others wait for them.
+pub(crate) const READS: usize = CALLS / 4;
 /// Header lines of a request.
 pub(crate) const HEADER_LINES: usize = 100;
 /// What hyper buffers of a request's body for each connection, besides its header.

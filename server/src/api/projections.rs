@@ -158,7 +158,7 @@ async fn one(
         return Err(invalid("recorded", "goes with a time"));
     }
     let time = time.map(|time| (time, asked.recorded));
-    app.call(move |store| {
+    app.read(access.token().clone(), move |store| {
         let Some(of) = of else {
             let infos = infos(store)?;
             let info = infos.iter().find(|info| info.name == name);
@@ -191,7 +191,7 @@ async fn history(
     let of = Of::asked(&access, named, asked.sequence)?;
     let of = of.ok_or_else(|| invalid("session", "is missing: name a session, or a key"))?;
     let (limit, after) = (limit(asked.limit)?, asked.after.unwrap_or_default());
-    app.call(move |store| {
+    app.read(access.token().clone(), move |store| {
         let states = states(store, &name)?;
         let (mut items, mut next) = (Items::new(limit), None);
         for change in changes(store, &states, of)? {
@@ -227,7 +227,7 @@ async fn keys(
 ) -> Result<Answer, Problem> {
     access.somewhere(Scope::Read)?;
     let limit = limit(asked.limit)?;
-    app.call(move |store| {
+    app.read(access.token().clone(), move |store| {
         // Before anything is registered.
         let is_key = find(store, &name)?.scope() == StateScope::Key;
         if is_key {

@@ -135,7 +135,7 @@ async fn search(access: Access, app: State<App>, Asked(asked): Asked<Wanted>) ->
         limit => return Err(invalid("limit", format!("is {limit}; use 1 to {MAX_SEARCH_HITS}"))),
     };
     let offset = asked.offset.unwrap_or_default();
-    app.call(move |store| {
+    app.read(access.token().clone(), move |store| {
         let request = asked.request(session, store.catalogue())?;
         match access.everywhere(Scope::Read) {
             Ok(()) => everywhere(store, request, limit, offset),

@@ -98,7 +98,7 @@ impl Listing {
 async fn list(access: Access, app: State<App>, Asked(asked): Asked<Listing>) -> Result<Answer, Problem> {
     access.somewhere(Scope::Read)?;
     let (limit, query) = (limit(asked.limit)?, asked.query()?);
-    app.call(move |store| {
+    app.read(access.token().clone(), move |store| {
         let board = Board::new(store, store.catalogue())?;
         let page = board.list(&query, |session| access.may(Scope::Read, session))?;
         let (mut items, mut last) = (Items::new(limit), None);

@@ -42,7 +42,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 ))]
 async fn of_store(access: Access, app: State<App>) -> Result<Answer, Problem> {
     access.everywhere(Scope::Read)?;
-    app.call(|store| {
+    app.read(access.token().clone(), |store| {
         let figures = match store.project(Stats::of_the_store())?.state_of(Stats::STORE) {
             // No events.
             Err(Error::NotFound { .. }) => Figures::default(),
@@ -83,7 +83,7 @@ async fn of_session(
 ) -> Result<Answer, Problem> {
     let session = session(&name)?;
     access.session(Scope::Read, &session)?;
-    app.call(move |store| {
+    app.read(access.token().clone(), move |store| {
         let figures = store.project(Stats::of_sessions())?.state(session.as_str())?;
         Answer::of(&StoreStats::new(1, figures.per_minute(Timestamp::now()), &figures, &[]))
     })
@@ -120,7 +120,7 @@ async fn describe(
         events @ ..=MOST_LAST => events,
         events => return Err(invalid("events", format!("is {events}; use 0 to {MOST_LAST}"))),
     };
-    app.call(move |store| {
+    app.read(access.token().clone(), move |store| {
         let board = Board::new(store, store.catalogue())?;
         let head = match asked.sequence {
             Some(sequence) => sequence,
