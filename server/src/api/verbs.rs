@@ -39,6 +39,7 @@ pub(crate) struct Nothing {}
 #[serde(deny_unknown_fields)]
 struct Truncate {
     /// The first sequence to keep; one after the last removes all.
+    #[schema(example = 2)]
     before: u64,
     /// Say what would be removed, and change nothing.
     #[serde(default)]
@@ -52,6 +53,7 @@ struct Expire {
     /// At this time, or this long from now: `12h`.
     at: Option<String>,
     /// When it has not been read or appended to for this long: `30d`.
+    #[schema(example = "30d")]
     unused: Option<String>,
     /// Never.
     never: bool,

@@ -135,25 +135,45 @@ async fn every_route_is_described() {
     assert!(undescribed.is_empty(), "{undescribed:?} are not in the description");
 }
 
+/// The body that a schema gives as its example: that of each member that has one. `None` if a member is missing.
+fn example(described: &Value, schema: &Value) -> Option<Value> {
+    let schema = match schema["$ref"].as_str() {
+        Some(of) => described.pointer(of.strip_prefix('#').unwrap()).unwrap(),
+        None => schema,
+    };
+    let members = schema["properties"].as_object()?;
+    let examples =
+        members.iter().filter_map(|(name, about)| Some((name.clone(), about.get("example")?.clone())));
+    let body: serde_json::Map<String, Value> = examples.collect();
+    let required = schema["required"].as_array().cloned().unwrap_or_default();
+    required.iter().all(|name| body.contains_key(name.as_str().unwrap())).then_some(Value::Object(body))
+}
+
 #[tokio::test]
-async fn examples_of_bodies_are_taken() {
+async fn every_example_of_a_body_is_taken() {
     let served = filled().await;
     let described = served.get("/v1/openapi.json").await.json();
-    let schemas = &described["components"]["schemas"];
-    for (path, schema) in [
-        ("/v1/sessions/run-7/branches", "Fork"),
-        ("/v1/sessions/run-7/labels", "Change"),
-        ("/v1/sessions/run-7/notes", "Note"),
-        ("/v1/leases/run-7", "Acquire"),
-    ] {
-        let mut body = json!({});
-        for (member, about) in schemas[schema]["properties"].as_object().unwrap() {
-            if let Some(example) = about.get("example") {
-                body[member] = example.clone();
-            }
-        }
-        let (status, answer) = super::did(&served, "all", "POST", path, body.clone()).await;
-        assert!([200, 201].contains(&status), "{path} {body}: {answer}");
+    let (mut tried, mut untried) = (BTreeSet::new(), BTreeSet::new());
+    for (method, path, operation) in operations(&served).await {
+        let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+        let Some(name) = schema["$ref"].as_str().and_then(|of| of.rsplit('/').next()) else { continue };
+        let Some(body) = example(&described, schema) else {
+            untried.insert(name.to_owned());
+            continue;
+        };
+        // Each on a store of its own: some delete what others need.
+        let served = filled().await;
+        let path = path.replace("{s}", "run-7").replace("{b}", "retry").replace("{c}", "mailer");
+        let path = named(&path.replace("{p}", "lifecycle").replace("{t}", "tool.invoked"));
+        let (status, answer) = super::did(&served, "all", &method, &path, body.clone()).await;
+        assert!(![400, 413, 415].contains(&status), "{method} {path} {body}: {answer}");
+        tried.insert(name.to_owned());
     }
+    for name in ["Fork", "Change", "Note", "Acquire", "Make", "Settings", "Policy", "Backup"] {
+        assert!(tried.contains(name), "{name} is not among {tried:?}");
+    }
+    // Those have a token of a delivery or of a lease, which no example can have.
+    untried.retain(|name| !["Ack", "Nack", "Fail", "Named", "Renew", "Release"].contains(&name.as_str()));
+    assert!(untried.is_empty(), "{untried:?} have no example");
     assert_eq!(got(&served, "all", "/v1/types/tool.invoked").await.0, 200);
 }
