@@ -12,6 +12,7 @@ mod consumers;
 mod dead_letters;
 mod deliveries;
 mod diff;
+mod handed;
 mod known;
 mod leases;
 mod projections;
