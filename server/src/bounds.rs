@@ -99,7 +99,7 @@ mod tests {
             .route("/never", any(std::future::pending::<()>))
             .route(
                 "/slow",
-                any(|| tokio::time::sleep(Duration::from_secs(300))).route_layer(from_fn(take_time)),
+                post(|| tokio::time::sleep(Duration::from_secs(300))).route_layer(from_fn(take_time)),
             )
             .route("/panics", any(panics))
             .layer(axum::extract::DefaultBodyLimit::disable())

@@ -31,18 +31,17 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 
 /// A timer: an event, its branch, and one of `after` and `at`.
 #[derive(Debug, Deserialize, ToSchema)]
+#[schema(example = json!({"session": "run-7", "event": {"type": "run.timed_out"}, "after": "10m"}))]
 #[serde(deny_unknown_fields)]
 struct Make {
     /// The session.
-    #[schema(example = "run-7")]
     session: String,
     /// The branch; main unless it is given.
     branch: Option<String>,
     /// The event. Its id is the timer's: the same request again changes nothing.
-    #[schema(value_type = Object, example = json!({"type": "run.timed_out"}))]
+    #[schema(value_type = Object)]
     event: Box<RawValue>,
     /// After this delay: seconds, or `10m`.
-    #[schema(example = "10m")]
     after: Option<String>,
     /// At this time.
     at: Option<String>,

@@ -135,12 +135,15 @@ async fn every_route_is_described() {
     assert!(undescribed.is_empty(), "{undescribed:?} are not in the description");
 }
 
-/// The body that a schema gives as its example: that of each member that has one. `None` if a member is missing.
+/// The body that a schema gives as its example, or that of each member that has one. `None` if a member is missing.
 fn example(described: &Value, schema: &Value) -> Option<Value> {
     let schema = match schema["$ref"].as_str() {
         Some(of) => described.pointer(of.strip_prefix('#').unwrap()).unwrap(),
         None => schema,
     };
+    if let Some(whole) = schema.get("example") {
+        return Some(whole.clone());
+    }
     let members = schema["properties"].as_object()?;
     let examples =
         members.iter().filter_map(|(name, about)| Some((name.clone(), about.get("example")?.clone())));
