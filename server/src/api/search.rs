@@ -3,7 +3,8 @@
 
 use axum::extract::State;
 use retold::agents::search::{Hit, SearchRequest};
-use retold::event::{Catalogue, Filter, Pattern, SessionId};
+use retold::event::finding::FilterText;
+use retold::event::{Catalogue, Filter, SessionId};
 use retold::limits::{MAX_SEARCH_HITS, SEARCH_HITS};
 use retold::store::Store;
 use retold::wire::SearchHit;
@@ -18,7 +19,7 @@ use super::asked::Asked;
 use super::show::Who;
 use crate::access::Access;
 use crate::app::App;
-use crate::input::{invalid, past};
+use crate::input::invalid;
 use crate::problem::Problem;
 use crate::tokens::Scope;
 
@@ -64,42 +65,22 @@ struct Wanted {
 
 impl Wanted {
     fn filter(&self, catalogue: &Catalogue) -> Result<Filter, Problem> {
-        let mut filter = Filter::new();
-        for kind in &self.r#type {
-            let pattern = Pattern::new(kind).or_else(|e| match catalogue.find(kind) {
-                Some(known) => Pattern::new(known.name()),
-                None => Err(e),
-            });
-            filter = filter.pattern_in(pattern?, catalogue);
-        }
-        if let Some(source) = &self.source {
-            filter = filter.source(source);
-        }
-        if let Some(actor) = &self.actor {
-            filter = filter.actor(actor);
-        }
-        if let Some(correlation) = &self.correlation {
-            filter = filter.correlation(correlation);
-        }
-        if let Some(priority) = self.priority {
-            filter = filter.priority_at_least(priority);
-        }
+        let mut text = FilterText::default();
+        text.kinds.clone_from(&self.r#type);
+        text.tests.clone_from(&self.r#where);
+        text.source.clone_from(&self.source);
+        text.actor.clone_from(&self.actor);
+        text.correlation.clone_from(&self.correlation);
+        text.since.clone_from(&self.since);
+        text.until.clone_from(&self.until);
+        text.priority = self.priority;
         for pair in &self.meta {
             let Some((key, value)) = pair.split_once('=').filter(|(key, _)| !key.is_empty()) else {
                 return Err(invalid("meta", format!("`{pair}` is not KEY=VALUE")));
             };
-            filter = filter.meta(key, value);
+            text.meta.push((key.to_owned(), value.to_owned()));
         }
-        for test in &self.r#where {
-            filter = filter.payload(test.parse()?);
-        }
-        if let Some(since) = &self.since {
-            filter = filter.since(past("since", since)?);
-        }
-        if let Some(until) = &self.until {
-            filter = filter.until(past("until", until)?);
-        }
-        Ok(filter)
+        Ok(text.filter(catalogue)?)
     }
 
     fn request(&self, session: Option<SessionId>, catalogue: &Catalogue) -> Result<SearchRequest, Problem> {
