@@ -120,23 +120,3 @@ fn show(session: &SessionId, annotated: &Annotated, app: &mut App) -> Outcome {
     }
     out.lines(table.lines())
 }
-
-/// A label that a session must have, with any value or with this one.
-pub(super) type Wanted = (String, Option<String>);
-
-/// `KEY` or `KEY=VALUE`
-pub(super) fn wanted(text: &str) -> Result<Wanted, String> {
-    let (key, value) = match text.split_once('=') {
-        Some((key, value)) => (key, Some(value.to_owned())),
-        None => (text, None),
-    };
-    if key.is_empty() { Err("not KEY or KEY=VALUE".to_owned()) } else { Ok((key.to_owned(), value)) }
-}
-
-/// Whether a session has all of them.
-pub(super) fn has_all(labels: &BTreeMap<String, String>, wanted: &[Wanted]) -> bool {
-    let has = |(key, value): &Wanted| {
-        labels.get(key).is_some_and(|known| value.as_ref().is_none_or(|value| value == known))
-    };
-    wanted.iter().all(has)
-}

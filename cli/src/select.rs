@@ -3,7 +3,9 @@
 use super::app::App;
 use super::failure::Failure;
 use super::recording::Recorded;
-use retold::event::{Catalogue, Filter, Invalid, Pattern, Timestamp};
+use retold::event::finding::FilterText;
+pub(super) use retold::event::finding::past;
+use retold::event::{Catalogue, Filter, Invalid, Timestamp};
 
 /// Event filters.
 #[derive(Debug, clap::Args)]
@@ -41,67 +43,35 @@ pub(super) struct Select {
 
 impl Select {
     pub(super) fn filter(&self, app: &App) -> Result<Filter, Failure> {
-        let mut filter = self.but_times(app)?;
-        if let Some(since) = &self.since {
-            filter = filter.since(past("since", since)?);
-        }
-        if let Some(until) = &self.until {
-            filter = filter.until(past("until", until)?);
-        }
-        Ok(filter)
+        let (text, catalogue) = self.text(app)?;
+        Ok(text.filter(&catalogue)?)
     }
 
     /// The filter, and the times that are looked at beside it when they are those of recording.
     pub(super) fn filter_by(&self, recorded: bool, app: &App) -> Result<(Filter, Recorded), Failure> {
+        let (text, catalogue) = self.text(app)?;
         if !recorded {
-            return Ok((self.filter(app)?, Recorded::default()));
+            return Ok((text.filter(&catalogue)?, Recorded::default()));
         }
-        let time = |flag, text: &Option<String>| text.as_deref().map(|text| past(flag, text)).transpose();
-        let times = Recorded::new(time("since", &self.since)?, time("until", &self.until)?);
-        Ok((self.but_times(app)?, times))
+        let (since, until) = text.times()?;
+        Ok((text.but_times(&catalogue)?, Recorded::new(since, until)))
     }
 
-    fn but_times(&self, app: &App) -> Result<Filter, Failure> {
-        let mut filter = Filter::new();
-        if !self.kinds.is_empty() {
-            let catalogue = app.catalogue()?;
-            for kind in &self.kinds {
-                filter = filter.pattern_in(pattern(kind, &catalogue)?, &catalogue);
-            }
-        }
-        if let Some(source) = &self.source {
-            filter = filter.source(source);
-        }
-        if let Some(actor) = &self.actor {
-            filter = filter.actor(actor);
-        }
-        if let Some(correlation) = &self.correlation {
-            filter = filter.correlation(correlation);
-        }
-        if let Some(priority) = self.priority {
-            filter = filter.priority_at_least(priority);
-        }
-        for (key, value) in &self.meta {
-            filter = filter.meta(key, value);
-        }
-        for test in &self.payload {
-            filter = filter.payload(test.parse()?);
-        }
-        Ok(filter)
+    fn text(&self, app: &App) -> Result<(FilterText, Catalogue), Failure> {
+        let mut text = FilterText::default();
+        text.kinds.clone_from(&self.kinds);
+        text.tests.clone_from(&self.payload);
+        text.source.clone_from(&self.source);
+        text.actor.clone_from(&self.actor);
+        text.correlation.clone_from(&self.correlation);
+        text.since.clone_from(&self.since);
+        text.until.clone_from(&self.until);
+        text.priority = self.priority;
+        text.meta.clone_from(&self.meta);
+        // Read only if it says something: a file of types that cannot be read is in nobody's way.
+        let catalogue = if self.kinds.is_empty() { Catalogue::builtin().clone() } else { app.catalogue()? };
+        Ok((text, catalogue))
     }
-}
-
-/// A glob, or a known type in any spelling: `CoderStarted`.
-fn pattern(glob: &str, catalogue: &Catalogue) -> Result<Pattern, Invalid> {
-    Pattern::new(glob).or_else(|e| match catalogue.find(glob) {
-        Some(known) => Pattern::new(known.name()),
-        None => Err(e),
-    })
-}
-
-/// A time, or how long ago; an error names the flag.
-pub(super) fn past(flag: &'static str, text: &str) -> Result<Timestamp, Invalid> {
-    super::span::since(text).map_err(|e| Invalid::new(flag, format!("`{text}` is {e}")))
 }
 
 /// A time; an error names the flag.

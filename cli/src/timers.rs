@@ -13,7 +13,7 @@ use super::select::time;
 use super::span::seconds;
 use super::span::span;
 use super::style::{BAD, DIM, NAME, paint};
-use super::table::{Table, cell, clean};
+use super::table::{Cell, Table, cell, clean};
 use super::view::{count, short};
 use retold::bus::timers::{Due, Fired, Timer};
 use retold::event::{Address, EventId, NewEvent, Timestamp};
@@ -142,31 +142,29 @@ fn add(args: Add, app: &mut App) -> Outcome {
 }
 
 fn ls(args: &Ls, app: &mut App) -> Outcome {
-    let timers = app.reading()?.timers().list(args.limit)?;
+    let timers = app.reading()?.timers();
     let out = &mut app.out;
     let names = ["ID", "DUE", "IN", "BRANCH", "TYPE", "DATA"];
     let mut table =
         out.is_table().then(|| Table::new(&names, out.width()).whole("ID").spare(&["DUE", "DATA", "BRANCH"]));
     out.begin_list()?;
     let now = Timestamp::now();
-    for timer in &timers {
-        match &mut table {
-            None => out.item(&wire::TimerView::from(timer))?,
-            Some(table) => {
-                let lines = table.row(vec![
-                    cell(timer.id),
-                    cell(short(timer.due)).style(DIM),
-                    state(timer, now),
-                    cell(&timer.place).style(NAME),
-                    cell(timer.event.kind()),
-                    cell(timer.refused.clone().unwrap_or_else(|| data(timer))).style(DIM),
-                ]);
-                out.lines(lines)?;
+    let (mut page, mut shown) = (timers.list(args.limit)?, 0);
+    while let Some(mark) = page.last().map(Timer::mark) {
+        for timer in &page {
+            match &mut table {
+                None => out.item(&wire::TimerView::from(timer))?,
+                Some(table) => {
+                    let lines = table.row(row(timer, now));
+                    out.lines(lines)?;
+                }
             }
         }
+        shown += page.len();
+        page = timers.list_after(&mark, args.limit - shown)?;
     }
     if let Some(mut table) = table {
-        if timers.is_empty() {
+        if shown == 0 {
             out.note("there are no pending timers");
         }
         out.lines(table.lines())?;
@@ -174,7 +172,18 @@ fn ls(args: &Ls, app: &mut App) -> Outcome {
     Ok(())
 }
 
-fn state(timer: &Timer, now: Timestamp) -> super::table::Cell {
+fn row(timer: &Timer, now: Timestamp) -> Vec<Cell> {
+    vec![
+        cell(timer.id),
+        cell(short(timer.due)).style(DIM),
+        state(timer, now),
+        cell(&timer.place).style(NAME),
+        cell(timer.event.kind()),
+        cell(timer.refused.clone().unwrap_or_else(|| data(timer))).style(DIM),
+    ]
+}
+
+fn state(timer: &Timer, now: Timestamp) -> Cell {
     let left = timer.due.micros().saturating_sub(now.micros());
     match left {
         _ if timer.refused.is_some() => cell("refused").style(BAD),

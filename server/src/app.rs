@@ -15,6 +15,7 @@ use crate::metrics::Metrics;
 use crate::probe::Probe;
 use crate::problem::Problem;
 use crate::rates::Rates;
+use crate::reads::Reads;
 use crate::streams::{StreamPermit, Streams};
 use crate::tokens::{Token, Tokens};
 
@@ -31,6 +32,7 @@ struct Of {
     limits: Limits,
     streams: Streams,
     rates: Rates,
+    reads: Reads,
     metrics: Metrics,
     calls: Calls,
     budget: Budget,
@@ -55,6 +57,7 @@ impl App {
                 limits,
                 streams,
                 rates,
+                reads: Reads::default(),
                 metrics,
                 calls: Calls::new(),
                 budget,
@@ -86,6 +89,7 @@ impl App {
         let names = tokens.names();
         self.of.rates.keep(|name| names.contains(name));
         self.of.calls.keep(|name| names.contains(name));
+        self.of.reads.keep(|name| names.contains(name));
     }
 
     /// What the server takes on at most.
@@ -163,13 +167,45 @@ impl App {
         Problem: From<E>,
         E: Send + 'static,
     {
+        self.called(run, ()).await
+    }
+
+    /// Calls a verb that may read much. A token has so many of them at once, also when nobody waits for them any more.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub(crate) async fn read<T, E>(
+        &self,
+        token: Arc<Token>,
+        run: impl FnOnce(&Store) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        Problem: From<E>,
+        E: Send + 'static,
+    {
+        let permit = self.of.reads.permit(&token).await;
+        self.called(run, permit).await
+    }
+
+    /// What is kept is kept until the call ends.
+    async fn called<T, E>(
+        &self,
+        run: impl FnOnce(&Store) -> Result<T, E> + Send + 'static,
+        kept: impl Send + 'static,
+    ) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        Problem: From<E>,
+        E: Send + 'static,
+    {
         let of = self.of.clone();
         // Goes along: also when nobody waits for the call any more, it has what was sent for it.
         let asking = Asking::now();
         let token = asking.as_ref().map(|asking| &*asking.token);
         let permit = of.calls.permit(token).await.ok_or_else(failed)?;
         let done = tokio::task::spawn_blocking(move || {
-            let _held = (permit, asking);
+            let _held = (permit, asking, kept);
             run(&of.store)
         });
         done.await.map_err(|_| failed())?.map_err(Problem::from)

@@ -1,52 +1,66 @@
 //! What a request may take: bytes of its body, and time until its answer begins.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
-use axum::middleware::Next;
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http_body_util::Limited;
+use utoipa_axum::router::UtoipaMethodRouter;
 
 use crate::app::App;
 use crate::problem::Problem;
 
-/// Requests that take as long as they take: they copy or remove much.
-const LONG: [&str; 2] = ["/v1/backup", "/v1/retention"];
-/// What those are told is short.
+/// What routes that take their time are told is short.
 const LONG_BODY_BYTES: usize = 64 * 1024;
+
+/// Whether a request may take as long as it takes: its route says so.
+#[derive(Clone, Debug)]
+struct Time {
+    is_unbound: Arc<AtomicBool>,
+    body_bytes: usize,
+}
+
+/// Routes whose requests take as long as they take, because they copy or remove much: an answer that it took too long would say
+/// nothing of what was done. Their bodies are short, and have no more time to come than others.
+pub(crate) fn unhurried((schemas, paths, routes): UtoipaMethodRouter<App>) -> UtoipaMethodRouter<App> {
+    (schemas, paths, routes.route_layer(from_fn(take_time)))
+}
+
+async fn take_time(request: Request, next: Next) -> Response {
+    let time = request.extensions().get::<Time>().cloned();
+    let most = time.as_ref().map_or(LONG_BODY_BYTES, |time| time.body_bytes.min(LONG_BODY_BYTES));
+    let (parts, body) = request.into_parts();
+    let Ok(bytes) = to_bytes(body, most).await else { return Problem::too_large(most).into_response() };
+    if let Some(time) = time {
+        time.is_unbound.store(true, Ordering::Release);
+    }
+    next.run(Request::from_parts(parts, Body::from(bytes))).await
+}
 
 /// Ends a request that takes too much. A stream is bound only until it begins.
 pub(crate) async fn bounds(State(app): State<App>, request: Request, next: Next) -> Response {
     let limits = app.limits();
-    let is_long = LONG.contains(&request.uri().path());
-    let most = if is_long { limits.body_bytes.min(LONG_BODY_BYTES) } else { limits.body_bytes };
+    let most = limits.body_bytes;
     let says =
         request.headers().get(header::CONTENT_LENGTH).and_then(|of| of.to_str().ok()?.parse::<u64>().ok());
     if says.is_some_and(|bytes| bytes > most as u64) {
         return Problem::too_large(most).into_response();
     }
+    let time = Time { is_unbound: Arc::default(), body_bytes: most };
     let mut request = request.map(|body| Body::new(Limited::new(body, most)));
-    if is_long {
-        // Its body has no more time than any other: only what is done then may take longer.
-        let (parts, body) = request.into_parts();
-        let bytes = match tokio::time::timeout(limits.request_time, to_bytes(body, most)).await {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(_)) => return Problem::too_large(most).into_response(),
-            Err(_) => return too_long(limits.request_time.as_secs()).into_response(),
-        };
-        request = Request::from_parts(parts, Body::from(bytes));
-    }
-    let answered = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let answered = if is_long {
-        answered.await
-    } else {
-        match tokio::time::timeout(limits.request_time, answered).await {
-            Ok(answered) => answered,
-            Err(_) => return too_long(limits.request_time.as_secs()).into_response(),
-        }
+    request.extensions_mut().insert(time.clone());
+    let mut answered = pin!(AssertUnwindSafe(next.run(request)).catch_unwind());
+    let answered = match tokio::time::timeout(limits.request_time, &mut answered).await {
+        Ok(answered) => answered,
+        Err(_) if time.is_unbound.load(Ordering::Acquire) => answered.await,
+        Err(_) => return too_long(limits.request_time.as_secs()).into_response(),
     };
     answered.unwrap_or_else(|_| {
         let detail = "the request ended in an error of the server; its log has more";
@@ -83,7 +97,10 @@ mod tests {
         Router::new()
             .route("/length", post(|body: Bytes| async move { body.len().to_string() }))
             .route("/never", any(std::future::pending::<()>))
-            .route("/v1/backup", any(|| tokio::time::sleep(Duration::from_secs(300))))
+            .route(
+                "/slow",
+                post(|| tokio::time::sleep(Duration::from_secs(300))).route_layer(from_fn(take_time)),
+            )
             .route("/panics", any(panics))
             .layer(axum::extract::DefaultBodyLimit::disable())
             .layer(from_fn_with_state(app, bounds))
@@ -137,12 +154,12 @@ mod tests {
             .await,
             504
         );
-        assert_eq!(status("/v1/backup", Body::empty()).await, 200);
+        assert_eq!(status("/slow", Body::empty()).await, 200);
         let began = tokio::time::Instant::now();
         let never = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
-        assert_eq!(status("/v1/backup", Body::from_stream(never)).await, 504);
+        assert_eq!(status("/slow", Body::from_stream(never)).await, 504);
         assert_eq!(began.elapsed().as_secs(), 30);
-        assert_eq!(status("/v1/backup", Body::from(vec![0; 101])).await, 413);
+        assert_eq!(status("/slow", Body::from(vec![0; 101])).await, 413);
     }
 
     #[tokio::test]

@@ -1,10 +1,11 @@
-//! What requests have in common: names in paths, parameters, times.
+//! What requests have in common: names in paths, parameters.
 
 use axum::extract::{FromRequestParts, Path, Query};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use retold::event::{Address, BranchName, Invalid, SessionId, Timestamp, parse_span};
+pub(crate) use retold::event::finding::{ahead, past};
+use retold::event::{Address, BranchName, Invalid, SessionId};
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
@@ -76,40 +77,9 @@ pub(crate) fn invalid(name: &'static str, reason: impl Into<String>) -> Problem 
     Invalid::new(name, reason).into()
 }
 
-/// A time, or how long ago: `90s`, `15m`, `1h 30m`, `7d`.
-pub(crate) fn past(name: &'static str, text: &str) -> Result<Timestamp, Invalid> {
-    moment(name, text, -1)
-}
-
-/// A time, or how long from now.
-pub(crate) fn ahead(name: &'static str, text: &str) -> Result<Timestamp, Invalid> {
-    moment(name, text, 1)
-}
-
-fn moment(name: &'static str, text: &str, sign: i64) -> Result<Timestamp, Invalid> {
-    if let Ok(span) = parse_span(text) {
-        let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX).saturating_mul(sign);
-        return Ok(Timestamp::from_micros(Timestamp::now().micros().saturating_add(micros)));
-    }
-    text.parse().map_err(|_| {
-        let what = "not a time such as 2026-02-03T04:05:06Z, nor a span such as 90s, 15m, 1h 30m, 7d";
-        Invalid::new(name, format!("`{}` is {what}", text.escape_debug()))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_time_is_a_time_or_a_span() {
-        assert!(past("since", "1h").unwrap() < Timestamp::now());
-        assert!(ahead("at", "1h").unwrap() > Timestamp::now());
-        assert_eq!(past("since", "2026-02-03T04:05:06Z").unwrap(), "2026-02-03T04:05:06Z".parse().unwrap());
-        for bad in ["", "soon", "-1h", "1"] {
-            assert_eq!(Problem::from(past("since", bad).unwrap_err()).name(), "invalid", "{bad}");
-        }
-    }
 
     #[test]
     fn a_name_is_one_part_of_a_path() {

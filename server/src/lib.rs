@@ -30,6 +30,7 @@ mod private_file;
 mod probe;
 mod problem;
 mod rates;
+mod reads;
 mod reference;
 mod router;
 mod run;

@@ -9,7 +9,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
-use crate::reference::page;
+use crate::reference::{page, policy};
 
 /// What is not documented with the routes that it is given.
 #[derive(OpenApi)]
@@ -39,11 +39,14 @@ struct Beside;
 /// The routes of `api`, with those that describe them.
 pub(crate) fn routes(api: OpenApiRouter<App>) -> Router<App> {
     let (routes, described) = OpenApiRouter::with_openapi(Beside::openapi()).merge(api).split_for_parts();
-    let described = completed(serde_json::to_value(&described).unwrap_or_default());
-    let (text, html) = (described.to_string(), page(&described));
+    let mut described = completed(serde_json::to_value(&described).unwrap_or_default());
+    // What all operations have in common is of no use on the page.
+    let html = page(&described);
+    each_operation(&mut described, common);
+    let (text, policy) = (described.to_string(), policy());
     routes
         .route("/v1/openapi.json", get(move || document(text.clone())))
-        .route("/v1/docs", get(move || docs(html.clone())))
+        .route("/v1/docs", get(move || docs(html.clone(), policy.clone())))
 }
 
 /// This description. Needs no token.
@@ -58,8 +61,12 @@ async fn document(text: String) -> impl IntoResponse {
 #[utoipa::path(get, path = "/v1/docs", tag = "operations", responses(
     (status = 200, description = "HTML", body = String, content_type = "text/html"),
 ))]
-async fn docs(html: String) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], html)
+async fn docs(html: String, policy: String) -> impl IntoResponse {
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),
+        (header::CONTENT_SECURITY_POLICY, policy),
+    ];
+    (headers, html)
 }
 
 /// Routes that need no token.
@@ -73,12 +80,7 @@ fn completed(mut described: Value) -> Value {
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
         });
     }
-    if let Some(paths) = described.get_mut("paths").and_then(Value::as_object_mut) {
-        for (path, item) in paths {
-            let operations = item.as_object_mut().into_iter().flat_map(Map::values_mut);
-            operations.filter_map(Value::as_object_mut).for_each(|operation| complete(path, operation));
-        }
-    }
+    each_operation(&mut described, complete);
     let components =
         described.as_object_mut().map(|all| all.entry("components").or_insert_with(|| json!({})));
     if let Some(components) = components.and_then(Value::as_object_mut) {
@@ -92,12 +94,44 @@ fn completed(mut described: Value) -> Value {
     described
 }
 
+fn each_operation(described: &mut Value, complete: impl Fn(&str, &mut Map<String, Value>)) {
+    let Some(paths) = described.get_mut("paths").and_then(Value::as_object_mut) else { return };
+    for (path, item) in paths {
+        let operations = item.as_object_mut().into_iter().flat_map(Map::values_mut);
+        operations.filter_map(Value::as_object_mut).for_each(|operation| complete(path, operation));
+    }
+}
+
+/// What every operation may answer, unless it says more about it.
+fn common(path: &str, operation: &mut Map<String, Value>) {
+    let (is_open, has_body) = (OPEN.contains(&path), operation.contains_key("requestBody"));
+    let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
+    for (status, description, is_possible) in [
+        ("400", "The request can't be read, or has a value that can't be used", true),
+        ("401", "The request has no token, or one that is not known", !is_open),
+        ("403", "The token may not do this, or not in this session", !is_open),
+        ("413", "The body is too long", has_body),
+        ("415", "The body is of another type", has_body),
+        ("429", "The token asks too often", !is_open),
+        ("503", "The store or the server can't be used at the moment", !is_open),
+        ("504", "It took too long", !is_open),
+    ] {
+        if is_possible && !responses.contains_key(status) {
+            let problem = json!({ "description": description, "content": problem_content() });
+            responses.insert(status.to_owned(), problem);
+        }
+    }
+}
+
+fn problem_content() -> Value {
+    json!({ "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } })
+}
+
 fn complete(path: &str, operation: &mut Map<String, Value>) {
     if !OPEN.contains(&path) {
         operation.insert("security".to_owned(), json!([{ "token": [] }]));
     }
-    let schema = json!({ "$ref": "#/components/schemas/Problem" });
-    let content = json!({ "application/problem+json": { "schema": schema } });
+    let content = problem_content();
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
     for (status, response) in
         responses.iter_mut().filter_map(|(status, r)| Some((status, r.as_object_mut()?)))

@@ -116,7 +116,7 @@ impl From<retold::event::Invalid> for Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        let detail = error.to_string();
+        let detail = told(&error);
         let of = |status, name| Self::new(status, name, detail.clone());
         match error {
             Error::Conflict { expected, actual, .. } => of(StatusCode::CONFLICT, "conflict")
@@ -142,6 +142,7 @@ impl From<Error> for Problem {
             Error::BadCursor { .. } => of(StatusCode::BAD_REQUEST, "bad-cursor"),
             Error::Diverged { .. } => of(StatusCode::CONFLICT, "diverged"),
             Error::Parked { .. } => of(StatusCode::CONFLICT, "parked"),
+            Error::NotABase { .. } => of(StatusCode::BAD_REQUEST, "not-a-base"),
             Error::Differs { .. } => of(StatusCode::CONFLICT, "differs"),
             Error::NotDelivered { .. } => of(StatusCode::CONFLICT, "not-delivered"),
             Error::ReadOnly { .. } => of(StatusCode::FORBIDDEN, "read-only"),
@@ -156,6 +157,46 @@ impl From<Error> for Problem {
             _ => of(StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
     }
+}
+
+/// What is said of an error. Files, processes and places in the file are of no use to a client and none of its business: the log has
+/// them.
+fn told(error: &Error) -> String {
+    let instead = match error {
+        Error::Storage { .. }
+        | Error::Locked { .. }
+        | Error::OwnerLost { .. }
+        | Error::OtherProtocol { .. }
+        | Error::OtherProcess { .. }
+        | Error::NewerFormat { .. }
+        | Error::UnknownFeatures { .. }
+        | Error::Closed { .. } => "the store can't be used at the moment; the log of the server says why",
+        Error::NoAnswer { .. } => "the process that holds the store has not answered in time; try again",
+        Error::Unknown { .. } => {
+            "nobody knows whether this was written; send it again: events with the same ids are recorded once"
+        }
+        Error::ReadOnly { .. } => "the store is only read here; nothing was written",
+        Error::Corrupt { .. } => {
+            "something that is needed for this is damaged in the store; the log of the server says what, \
+             `retold verify` finds all"
+        }
+        Error::NotABase { .. } => {
+            "that backup is not a base for an incremental one of this store; make a full one"
+        }
+        Error::NotFound { what: what @ ("file" | "store" | "backup"), .. } => {
+            return unnamed(error, format!("there is no such {what}"));
+        }
+        Error::Exists { what: what @ ("file" | "store" | "backup"), .. } => {
+            return unnamed(error, format!("there is already a {what} of this name"));
+        }
+        error => return error.to_string(),
+    };
+    unnamed(error, instead.to_owned())
+}
+
+fn unnamed(error: &Error, instead: String) -> String {
+    tracing::error!(%error, "a request is answered without the reason");
+    instead
 }
 
 fn expected_head(expect: Expect) -> Value {
@@ -181,6 +222,37 @@ mod tests {
         assert_eq!(document["type"], "urn:retold:problem:conflict");
         assert_eq!((&document["expected"], &document["actual"]), (&json!(0), &json!(1)));
         assert!(document["detail"].as_str().unwrap().contains("s/main"), "{document}");
+    }
+
+    /// Whatever of the machine or of other sessions an error names.
+    #[test]
+    fn files_and_processes_are_not_told() {
+        let secret = || "/srv/secret/other@7".to_owned();
+        for (error, status) in [
+            (Error::Storage { reason: secret() }, 503),
+            (Error::Locked { path: secret(), reason: secret() }, 503),
+            (Error::OwnerLost { owner: 4_711 }, 503),
+            (Error::Closed { after: Some(secret()) }, 503),
+            (Error::Unknown { reason: secret() }, 503),
+            (Error::NoAnswer { owner: 4_711, seconds: 3 }, 504),
+            (Error::ReadOnly { path: secret() }, 403),
+            (Error::Corrupt { place: secret(), reason: secret() }, 500),
+            (Error::NotABase { path: secret(), reason: secret() }, 400),
+            (Error::NotFound { what: "file", name: secret() }, 404),
+            (Error::NotFound { what: "backup", name: secret() }, 404),
+            (Error::Exists { what: "file", name: secret() }, 409),
+            (Error::NewerFormat { path: secret(), found: 9, supported: 3 }, 500),
+            (Error::UnknownFeatures { path: secret(), features: 1, may_read: true }, 500),
+            (Error::OtherProtocol { owner: 4_711, theirs: (1, 1), ours: (2, 2) }, 500),
+            (Error::OtherProcess { opened_in: 4_711 }, 500),
+        ] {
+            let problem = Problem::from(error);
+            let text = problem.to_json().to_string();
+            assert_eq!(problem.status().as_u16(), status, "{text}");
+            assert!(!text.contains("secret") && !text.contains("4711"), "{text}");
+        }
+        let told = Problem::from(Error::not_found("session", "run-9"));
+        assert!(told.detail().contains("run-9"), "{told:?}");
     }
 
     #[test]

@@ -2,11 +2,22 @@
 
 use std::fmt::Write as _;
 
+use data_encoding::BASE64;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color-scheme:light dark}\
 details{border-top:1px solid #8884;padding:.4rem 0}summary{cursor:pointer}code,b{font-family:ui-monospace,monospace}\
 b{display:inline-block;min-width:4.5rem}table{border-collapse:collapse;margin:.5rem 0}td{padding:.15rem .8rem .15rem 0;vertical-align:top}";
+
+/// What a browser lets the page do: it has this style, which is in it, and nothing else.
+pub(crate) fn policy() -> String {
+    let style = BASE64.encode(&Sha256::digest(STYLE));
+    format!(
+        "default-src 'none'; style-src 'sha256-{style}'; img-src 'self' data:; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'"
+    )
+}
 
 /// The page.
 pub(crate) fn page(described: &Value) -> String {

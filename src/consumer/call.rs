@@ -27,6 +27,8 @@ pub(super) enum How {
         reason: Option<String>,
     },
     Touch,
+    /// It was never received.
+    GiveBack,
     Park(String),
 }
 

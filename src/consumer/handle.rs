@@ -191,6 +191,16 @@ impl Consumer {
         self.0.resolve(token, How::Nack { delay: None, reason }).await
     }
 
+    /// Returns a delivery that its worker never got, because the way to it broke: the event is delivered again at once, and this time
+    /// does not count. A worker that got it and cannot handle it [rejects](Self::nack) it: one that is only ever given back never
+    /// becomes a dead letter.
+    ///
+    /// # Errors
+    /// As [`ack`](Self::ack).
+    pub async fn give_back(&self, token: &Token) -> Result<()> {
+        self.0.resolve(token, How::GiveBack).await
+    }
+
     /// [`Delivery::touch`] by token.
     ///
     /// # Errors

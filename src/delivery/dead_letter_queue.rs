@@ -346,12 +346,12 @@ impl DeadLetterQueue {
 pub(super) fn list(
     store: &Store,
     owner: Option<&Owner>,
-    after: Option<&DeadLetter>,
+    after: Option<(&Owner, Position)>,
     limit: usize,
 ) -> Result<Vec<DeadLetter>> {
     let view = store.reader()?.records();
     let prefix = owner.map_or_else(|| vec![DEAD_LETTER], |owner| under(DEAD_LETTER, owner));
-    let after = after.map(|dead_letter| key(DEAD_LETTER, &dead_letter.owner, dead_letter.position.get()));
+    let after = after.map(|(owner, position)| key(DEAD_LETTER, owner, position.get()));
     let rows = view.rows(
         SidecarTable::DeadLetters,
         &SidecarRange { after: after.as_deref(), ..SidecarRange::under(&prefix, limit.min(MAX_LISTING)) },

@@ -53,7 +53,7 @@ impl DeadLetters {
         after: Option<&DeadLetter>,
         limit: usize,
     ) -> Result<Vec<DeadLetter>> {
-        list(&self.store, owner, after, limit)
+        list(&self.store, owner, after.map(place), limit)
     }
 
     /// [`list`](Self::list) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
@@ -68,7 +68,36 @@ impl DeadLetters {
         limit: usize,
     ) -> Result<Vec<DeadLetter>> {
         let (owner, after) = (owner.cloned(), after.cloned());
-        self.store.in_task(move |store| list(store, owner.as_ref(), after.as_ref(), limit)).await
+        self.store.in_task(move |store| list(store, owner.as_ref(), after.as_ref().map(place), limit)).await
+    }
+
+    /// [`list`](Self::list), after the place of a dead letter that need not be there any more: of one that was replayed or discarded
+    /// while a listing goes on.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub fn list_after(
+        &self,
+        owner: Option<&Owner>,
+        after: (&Owner, Position),
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>> {
+        list(&self.store, owner, Some(after), limit)
+    }
+
+    /// [`list_after`](Self::list_after) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// keeps the store open until it ends.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub async fn list_after_async(
+        &self,
+        owner: Option<&Owner>,
+        after: (&Owner, Position),
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>> {
+        let (owner, (last, position)) = (owner.cloned(), (after.0.clone(), after.1));
+        self.store.in_task(move |store| list(store, owner.as_ref(), Some((&last, position)), limit)).await
     }
 
     /// One dead letter, by its owner and the position of its event.
@@ -159,4 +188,8 @@ impl DeadLetters {
         let owner = owner.clone();
         self.store.in_task(move |store| discard_all(store, &owner)).await
     }
+}
+
+fn place(dead_letter: &DeadLetter) -> (&Owner, Position) {
+    (&dead_letter.owner, dead_letter.position)
 }

@@ -445,8 +445,8 @@ impl<T: Item> Machine<T> {
     }
 
     /// It was never received: as if it had not been delivered.
-    pub(crate) fn give_back(&mut self, delivery: u64) {
-        let Ok(place) = self.place_of(delivery) else { return };
+    pub(crate) fn give_back(&mut self, delivery: u64) -> Result<(), Stale> {
+        let place = self.place_of(delivery)?;
         self.change(&place, |lane| {
             if let Some(head) = &mut lane.head {
                 head.deliveries = head.deliveries.saturating_sub(1);
@@ -454,6 +454,7 @@ impl<T: Item> Machine<T> {
             }
             lane.make_way();
         });
+        Ok(())
     }
 
     /// Handles what is due. An overdue delivery can still be resolved until its event is redelivered. Returns those

@@ -191,7 +191,7 @@ enum Op {
     Nack(usize, Option<i64>),
     Park(usize),
     Touch(usize),
-    GiveBack,
+    GiveBack(usize),
     Replay(usize),
     Later(i64),
     Reload,
@@ -206,7 +206,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         3 => (0usize..6, prop_oneof![Just(None), (0i64..40).prop_map(Some)]).prop_map(|(i, d)| Op::Nack(i, d)),
         1 => (0usize..6).prop_map(Op::Park),
         1 => (0usize..6).prop_map(Op::Touch),
-        1 => Just(Op::GiveBack),
+        2 => (0usize..6).prop_map(Op::GiveBack),
         2 => (0usize..6).prop_map(Op::Replay),
         4 => (1i64..120).prop_map(Op::Later),
         2 => Just(Op::Reload),
@@ -219,7 +219,6 @@ struct Pair {
     reference: Reference,
     machine: Machine<u64>,
     now: i64,
-    given: Option<u64>,
 }
 
 impl Pair {
@@ -291,7 +290,6 @@ impl Pair {
             Op::Take => {
                 let taken = self.take();
                 assert_eq!(taken, self.reference.take(self.now, taken.as_ref().map(|t| t.position)));
-                self.given = taken.map(|t| t.delivery).or(self.given);
             }
             Op::Ack(i) | Op::Park(i) => {
                 let delivery = self.pick(*i);
@@ -332,12 +330,16 @@ impl Pair {
                     None => assert!(touched.is_err()),
                 }
             }
-            Op::GiveBack => {
-                let Some(delivery) = self.given.take() else { return };
-                self.machine.give_back(delivery);
-                if let Some(e) = self.reference.out(delivery) {
-                    e.deliveries -= 1;
-                    e.is = if e.dead_letter { Is::Again } else { Is::Open };
+            Op::GiveBack(i) => {
+                let delivery = self.pick(*i);
+                let given_back = self.machine.give_back(delivery);
+                match self.reference.out(delivery) {
+                    Some(e) => {
+                        assert_eq!(given_back, Ok(()));
+                        e.deliveries -= 1;
+                        e.is = if e.dead_letter { Is::Again } else { Is::Open };
+                    }
+                    None => assert!(given_back.is_err()),
                 }
             }
             Op::Replay(i) => {
@@ -412,7 +414,7 @@ proptest! {
     #[test]
     fn the_machine_does_what_one_would_who_knows_every_event(ops in ops()) {
         let machine = Machine::load(RULES, 0, 1, &[], 0);
-        let mut pair = Pair { reference: Reference::default(), machine, now: 0, given: None };
+        let mut pair = Pair { reference: Reference::default(), machine, now: 0 };
         for op in &ops {
             pair.step(op);
         }
@@ -516,7 +518,7 @@ fn lanes_that_cannot_be_are_named_and_numbers_at_their_end_are_taken() {
     let lane = LaneRow { place: (*place(0)).clone(), rest, head: Some(head) };
     assert_eq!(check(end, end, std::slice::from_ref(&lane)), Ok(()));
     let mut machine = Machine::<Light>::load(RULES, end, end, std::slice::from_ref(&lane), 0);
-    machine.give_back(end - 1);
+    machine.give_back(end - 1).unwrap();
     assert_eq!(took(&mut machine, 0).deliveries, 1);
     machine.resolved(end).unwrap();
     assert_eq!(machine.rows(), []);

@@ -9,6 +9,7 @@ mod draft_json;
 pub(crate) mod envelope;
 mod expect;
 mod filter;
+mod filter_text;
 pub mod finding;
 mod fnmatch;
 mod fresh;

@@ -9,8 +9,9 @@ use super::read::{Found, Source, Stop};
 use super::session_key::{key_of, session_of};
 use super::view::{Projected, Reading, Target};
 use crate::error::{Error, Result};
+use crate::event::SessionId;
 use crate::limits::PROJECT_PAGE;
-use crate::store::{Range, SidecarRange, SidecarTable};
+use crate::store::{Range, Reader, SidecarRange, SidecarTable};
 
 /// Sessions or rows that are looked at in one go.
 const LISTED: usize = 256;
@@ -86,15 +87,8 @@ impl<S> Projected<S> {
             let sessions = reader.session_names(last.as_ref(), LISTED)?;
             let source = Source::new(&reader, &self.fold)?;
             for session in &sessions {
-                if self.fold.scope == Scope::Session {
-                    let to = reader.committed().get();
-                    let target = Target::Text(key_of(&reader, session)?, to);
+                for target in self.targets(&reader, session)? {
                     take(self.show(self.good(&source, &target)?)?)?;
-                    continue;
-                }
-                for branch in reader.branches_of(session)? {
-                    let head = reader.head(&branch)?.get();
-                    take(self.show(self.good(&source, &Target::Branch(branch, head))?)?)?;
                 }
             }
             match sessions.into_iter().next_back() {
@@ -102,6 +96,15 @@ impl<S> Projected<S> {
                 None => return Ok(true),
             }
         }
+    }
+
+    /// What a session has states of: itself, or its branches, in the order of their names.
+    pub(super) fn targets(&self, reader: &Reader, session: &SessionId) -> Result<Vec<Target>> {
+        if self.fold.scope == Scope::Session {
+            return Ok(vec![Target::Text(key_of(reader, session)?, reader.committed().get())]);
+        }
+        let branches = reader.branches_of(session)?.into_iter();
+        branches.map(|branch| Ok(Target::Branch(branch.clone(), reader.head(&branch)?.get()))).collect()
     }
 
     /// Keys that have a snapshot, with those that came after it.

@@ -25,6 +25,7 @@ mod list;
 mod nesting;
 #[cfg(test)]
 mod nesting_tests;
+mod page;
 mod patch;
 mod projection_state;
 mod projections;

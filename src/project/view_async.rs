@@ -9,7 +9,7 @@ use super::signal::Retried;
 use super::task::Rebuild;
 use super::view::{Projected, Reading};
 use crate::error::{Error, Result};
-use crate::event::{Address, Timestamp};
+use crate::event::{Address, SessionId, Timestamp};
 use crate::follow::ReadStream;
 use crate::store::{Store, unblocked};
 
@@ -186,6 +186,21 @@ impl<S: Send + 'static> Projected<S> {
         compare: impl FnMut(&Reading<S>, &Reading<S>) -> Ordering + Send + 'static,
     ) -> Result<Vec<Reading<S>>> {
         self.in_task(move |projected| projected.top(limit, filter, compare)).await
+    }
+
+    /// [`list_after`](Self::list_after) for tasks; the predicate is called on the thread that reads. Dropping the future changes
+    /// nothing; a read that was begun goes on, and keeps the store open until it ends.
+    ///
+    /// # Errors
+    /// As [`list_after`](Self::list_after).
+    pub async fn list_after_async(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+        sessions: impl FnMut(&SessionId) -> bool + Send + 'static,
+    ) -> Result<Vec<Reading<S>>> {
+        let after = after.map(str::to_owned);
+        self.in_task(move |projected| projected.list_after(after.as_deref(), limit, sessions)).await
     }
 
     /// [`lag`](Self::lag) for tasks. Dropping the future changes nothing; a read that was begun goes on, and

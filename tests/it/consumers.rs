@@ -422,6 +422,49 @@ async fn a_worker_that_stops_asking_leaves_its_event_to_the_next_and_counts_noth
 }
 
 #[tokio::test]
+async fn what_is_given_back_is_delivered_again_and_counts_as_never_delivered() {
+    let store = filled(&["s"], 2);
+    let consumer = store.consumers().open("c", config().max_deliveries(2)).await.unwrap();
+    let token = consumer.next().await.unwrap().token();
+    consumer.nack(&token, Duration::ZERO).await.unwrap();
+    // More often than it may be delivered, and each time the last.
+    for _ in 0..5 {
+        let delivery = consumer.next().await.unwrap();
+        assert_eq!((at(&delivery), delivery.deliveries()), ("s/main@1".into(), 2));
+        consumer.give_back(&delivery.token()).await.unwrap();
+        let again = consumer.give_back(&delivery.token()).await;
+        assert!(matches!(again, Err(Error::NotDelivered { .. })), "{again:?}");
+        assert!(matches!(delivery.ack().await, Err(Error::NotDelivered { .. })));
+    }
+    assert_eq!(store.consumers().info("c").unwrap().dead_letters, 0);
+    assert_eq!(drain(&consumer).await, ["s/main@1", "s/main@2"]);
+}
+
+#[tokio::test]
+async fn what_is_given_back_goes_to_a_worker_that_waits_and_stays_given_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("back.redb");
+    let store = Store::open(&path).unwrap();
+    fill(&store, &["s"], 1);
+    let consumer = store.consumers().open("c", config().max_deliveries(1)).await.unwrap();
+    let token = consumer.next().await.unwrap().token();
+    let waiting = consumer.clone();
+    let (delivery, given_back) = tokio::join!(waiting.next(), consumer.give_back(&token));
+    given_back.unwrap();
+    let token = delivery.unwrap().token();
+    consumer.give_back(&token).await.unwrap();
+    drop(waiting);
+    consumer.close().await;
+    store.close().unwrap();
+    let store = reopened(&path).await;
+    let consumer = store.consumers().open_existing("c").await.unwrap();
+    let delivery = consumer.try_next().await.unwrap().unwrap();
+    assert_eq!(delivery.deliveries(), 1);
+    delivery.ack().await.unwrap();
+    store.close_async().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_token_resolves_from_elsewhere_and_a_wrong_one_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("tokens.redb");

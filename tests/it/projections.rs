@@ -1,13 +1,15 @@
 //! States are what a plain fold from the start gives, whatever was kept, lost, parked or rebuilt in between.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use retold::project::{ApplyError, Emit, Projection, Scope};
 use retold::testkit::Model;
-use retold::{Address, Error, Event, Expect, Filter, NewEvent, Projected, Query, Store, Timestamp};
+use retold::{
+    Address, Error, Event, Expect, Filter, NewEvent, Projected, Query, SessionId, Store, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::support::{Deed, Dice, batch, explained, numbered, soak};
@@ -731,4 +733,78 @@ fn a_store_that_is_only_read_answers_and_keeps_nothing() {
     for refused in [steps.catch_up(), steps.rebuild().map(drop), steps.retry().map(drop)] {
         assert!(matches!(refused, Err(Error::ReadOnly { .. })));
     }
+}
+
+/// Counts what it folds of each session.
+struct Looked {
+    scope: Scope,
+    at: Arc<Mutex<BTreeMap<String, u64>>>,
+}
+
+impl Projection for Looked {
+    type State = u64;
+
+    fn name(&self) -> &str {
+        if self.scope == Scope::Session { "looked_by_session" } else { "looked_by_branch" }
+    }
+
+    fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    fn apply(&self, count: &mut u64, event: &Event) -> Result<(), ApplyError> {
+        *self.at.lock().unwrap().entry(event.session().to_string()).or_default() += 1;
+        *count += 1;
+        if event.kind() == "cannot.fold" { Err(ApplyError::new("it cannot")) } else { Ok(()) }
+    }
+}
+
+#[test]
+fn a_page_of_states_folds_only_the_sessions_that_are_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pages.redb");
+    let store = Store::open(&path).unwrap();
+    // By name `a` comes before `a-b`, by address `a-b/main` before `a/main`.
+    for session in ["a", "a-b", "hidden", "hidden-2", "b"] {
+        store.append(session, NewEvent::new("step.done")).unwrap();
+        store.fork(session, "x").unwrap();
+    }
+    store.append("hidden", NewEvent::new("cannot.fold")).unwrap();
+    store.close().unwrap();
+    // No thread folds anything beside.
+    let store = Store::builder().read_only().open(&path).unwrap();
+    for (scope, all) in [
+        (Scope::Branch, vec!["a/main", "a/x", "a-b/main", "a-b/x", "b/main", "b/x"]),
+        (Scope::Session, vec!["a", "a-b", "b"]),
+    ] {
+        let at = Arc::<Mutex<BTreeMap<String, u64>>>::default();
+        let looked = store.project(Looked { scope, at: at.clone() }).unwrap();
+        let mine = |session: &SessionId| !session.as_str().starts_with("hidden");
+        for limit in [1, 2, 4, 99] {
+            let (mut found, mut after) = (Vec::new(), None::<String>);
+            loop {
+                let page = looked.list_after(after.as_deref(), limit, mine).unwrap();
+                assert!(page.len() <= limit && page.iter().all(|state| state.state == 1));
+                let Some(last) = page.last() else { break };
+                after = Some(last.of.clone());
+                found.extend(page.into_iter().map(|state| state.of));
+            }
+            assert_eq!(found, all, "{limit}");
+        }
+        let sessions: Vec<String> = at.lock().unwrap().keys().cloned().collect();
+        assert_eq!(sessions, ["a", "a-b", "b"]);
+        // One that comes after what is not there, or may not be seen.
+        let after = if scope == Scope::Branch { "hidden/x" } else { "b" };
+        assert_eq!(looked.list_after(Some(after), 9, mine).unwrap().len(), 0);
+        let gone = if scope == Scope::Branch { "a-b/m" } else { "a-a" };
+        assert_eq!(
+            looked.list_after(Some(gone), 1, mine).unwrap()[0].of,
+            if scope == Scope::Branch { "a-b/main" } else { "a-b" }
+        );
+        for bad in ["", "a/b/c", "a/main@1"] {
+            assert!(matches!(looked.list_after(Some(bad), 9, mine), Err(Error::Invalid(_))), "{bad}");
+        }
+    }
+    let keyed = store.project(Steps::by(Scope::Key)).unwrap();
+    assert!(matches!(keyed.list_after(None, 9, |_| true), Err(Error::Invalid(_))));
 }

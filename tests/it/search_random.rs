@@ -5,6 +5,7 @@ use std::fs;
 
 use proptest::prelude::*;
 use retold::agents::search::SearchRequest;
+use retold::event::NamePattern;
 use retold::event::roles::Speaker;
 use retold::{Event, Filter, NewEvent, Pattern, Query, SessionId, Store};
 
@@ -25,6 +26,7 @@ struct Asked {
     groups: Vec<Vec<Wanted>>,
     unwanted: Vec<Wanted>,
     session: Option<usize>,
+    sessions: Option<&'static str>,
     speaker: Option<Speaker>,
     kind: Option<&'static str>,
     /// Hits of a page.
@@ -71,13 +73,15 @@ fn asked() -> impl Strategy<Value = Asked> {
     let groups = prop::collection::vec(prop::collection::vec(wanted(), 1..3), 1..3);
     let unwanted = prop::collection::vec(wanted(), 0..2);
     let session = prop::option::weighted(0.3, 0_usize..4);
+    let sessions = prop::option::weighted(0.3, prop::sample::select(vec!["s1", "s*", "?2", "*3", "x*"]));
     let speaker = prop::option::weighted(0.3, prop::sample::select(vec![Speaker::User, Speaker::Assistant]));
     let kind = prop::option::weighted(0.3, prop::sample::select(vec!["message.user", "message.*", "tool.*"]));
-    (groups, unwanted, session, speaker, kind, 1_usize..5).prop_map(
-        |(groups, unwanted, session, speaker, kind, page)| Asked {
+    (groups, unwanted, session, sessions, speaker, kind, 1_usize..5).prop_map(
+        |(groups, unwanted, session, sessions, speaker, kind, page)| Asked {
             groups,
             unwanted,
             session,
+            sessions,
             speaker,
             kind,
             page,
@@ -135,6 +139,9 @@ impl Asked {
         if let Some(n) = self.session {
             request = request.session(SessionId::new(format!("s{n}")).unwrap());
         }
+        if let Some(sessions) = self.sessions {
+            request = request.sessions(NamePattern::new(sessions).unwrap());
+        }
         if let Some(kind) = self.kind {
             request = request.filter(Filter::new().pattern(Pattern::new(kind).unwrap()));
         }
@@ -144,6 +151,7 @@ impl Asked {
     fn takes(&self, event: &Event) -> bool {
         let speaker = if event.kind() == "message.user" { Speaker::User } else { Speaker::Assistant };
         self.session.is_none_or(|n| event.session().as_str() == format!("s{n}"))
+            && self.sessions.is_none_or(|of| NamePattern::new(of).unwrap().matches(event.session().as_str()))
             && self.speaker.is_none_or(|wanted| wanted == speaker)
             && self.kind.is_none_or(|kind| Pattern::new(kind).unwrap().matches(event.kind()))
     }

@@ -30,6 +30,7 @@ mod payload_tests;
 mod refusals;
 mod search;
 mod serve;
+mod serve_alike;
 mod shell;
 mod show;
 mod state;

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const SECRET: &str = "5f0c3a1be2d94c6f8a7b5f0c3a1be2d9";
 
 /// A server that is ended with the test.
-struct Serving {
+pub(crate) struct Serving {
     child: Child,
     address: String,
 }
@@ -28,13 +28,13 @@ impl Drop for Serving {
 }
 
 /// An answer: its status and its body.
-struct Answer {
-    status: u16,
-    body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
 }
 
 impl Serving {
-    fn start(shell: &Shell, args: &[&str]) -> Self {
+    pub(crate) fn start(shell: &Shell, args: &[&str]) -> Self {
         let mut command = shell.command(&[&["serve", "--listen", "127.0.0.1:0"], args].concat());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
@@ -45,7 +45,7 @@ impl Serving {
         Self { child, address }
     }
 
-    fn ask(&self, request: &str, headers: &str, body: &str) -> Answer {
+    pub(crate) fn ask(&self, request: &str, headers: &str, body: &str) -> Answer {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let length = body.len();
         write!(

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use retold::error::Error;
 use retold::wire::BackupView;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -15,6 +16,7 @@ use super::answer::Answer;
 use super::asked::Sent;
 use crate::access::Access;
 use crate::app::App;
+use crate::bounds::unhurried;
 use crate::input::invalid;
 use crate::problem::Problem;
 use crate::tokens::Scope;
@@ -23,7 +25,7 @@ use crate::tokens::Scope;
 const NAME_BYTES: usize = 128;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(backup))
+    OpenApiRouter::new().routes(unhurried(routes!(backup)))
 }
 
 /// What the new file is called.
@@ -50,8 +52,10 @@ fn file(folder: &Path, name: &'static str, text: &str) -> Result<PathBuf, Proble
 /// Make a backup while the store is in use. It is checked before the answer comes.
 #[utoipa::path(post, path = "/v1/backup", tag = "store", request_body = Backup, responses(
     (status = 201, description = "The `name`, the `position` up to which it goes, and its size", body = Object, content_type = "application/json"),
-    (status = 400, description = "There is such a file, or the name can't be used", body = Object, content_type = "application/problem+json"),
+    (status = 400, description = "A name can't be used, or `since` is no base of a backup of this store", body = Object, content_type = "application/problem+json"),
     (status = 403, description = "The server was started without a folder of backups", body = Object, content_type = "application/problem+json"),
+    (status = 404, description = "There is no backup `since`", body = Object, content_type = "application/problem+json"),
+    (status = 409, description = "There is a file of this name", body = Object, content_type = "application/problem+json"),
 ))]
 async fn backup(access: Access, State(app): State<App>, Sent(sent): Sent<Backup>) -> Result<Answer, Problem> {
     access.everywhere(Scope::Admin)?;
@@ -63,7 +67,8 @@ async fn backup(access: Access, State(app): State<App>, Sent(sent): Sent<Backup>
     let to = file(folder, "name", &sent.name)?;
     let since = sent.since.as_deref().map(|since| file(folder, "since", since)).transpose()?;
     app.call(move |store| {
-        let made = store.maintenance().backup_with(&to, since.as_deref(), |_, _| {})?;
+        let made = store.maintenance().backup_with(&to, since.as_deref(), |_, _| {});
+        let made = made.map_err(|error| named(error, &sent, since.as_deref()))?;
         let text = Answer::of(&BackupView::from(&made))?;
         let mut members: Map<String, Value> = serde_json::from_str(text.text()).unwrap_or_default();
         // Where the folder is concerns who started the server.
@@ -72,6 +77,23 @@ async fn backup(access: Access, State(app): State<App>, Sent(sent): Sent<Backup>
         Ok::<_, Problem>(Answer::of(&members)?.status(StatusCode::CREATED))
     })
     .await
+}
+
+/// What went wrong, with the names of the request in place of paths.
+fn named(error: Error, sent: &Backup, since: Option<&Path>) -> Problem {
+    let is_of = |path: &Path| error.to_string().contains(&path.display().to_string());
+    let detail = match (&error, &sent.since) {
+        (Error::Exists { .. }, _) => format!("there is already a file {}; give another name", sent.name),
+        (Error::NotFound { .. }, Some(name)) => format!("there is no backup {name}"),
+        (Error::Storage { .. } | Error::Locked { .. }, _) => return error.into(),
+        // Whatever is wrong with that file.
+        (_, Some(name)) if since.is_some_and(is_of) => {
+            let detail = format!("{name} is not a base for a backup of this store; make a full one");
+            return Problem::new(StatusCode::BAD_REQUEST, "not-a-base", detail);
+        }
+        _ => return error.into(),
+    };
+    Problem::from(error).detailed(detail)
 }
 
 #[cfg(test)]

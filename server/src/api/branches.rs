@@ -2,9 +2,9 @@
 
 use axum::extract::State;
 use retold::error::Error;
-use retold::event::{Address, BranchName, Sequence};
+use retold::event::{Address, BranchName, Sequence, SessionId};
 use retold::lifecycle::{Removal, RemovalPreview};
-use retold::store::Store;
+use retold::store::{BranchInfo, Store, names};
 use retold::wire::Branch;
 use serde::Deserialize;
 use serde_json::json;
@@ -16,12 +16,13 @@ use super::answer::{Answer, Items};
 use super::asked::{Asked, Sent, at, limit};
 use crate::access::Access;
 use crate::app::App;
+use crate::bounds::unhurried;
 use crate::input::{InPath, branch, in_path, session};
 use crate::problem::Problem;
 use crate::tokens::Scope;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, fork)).routes(routes!(one, delete))
+    OpenApiRouter::new().routes(routes!(list, fork)).routes(routes!(one)).routes(unhurried(routes!(delete)))
 }
 
 /// A page of names.
@@ -91,24 +92,47 @@ async fn list(
     access.session(Scope::Read, &session)?;
     let after = asked.after.as_deref().map(BranchName::new).transpose()?;
     app.call(move |store| {
-        let mut branches = store.branches(&session)?;
-        let current = store.current(&session)?;
-        branches.sort_by(|a, b| a.place.branch.as_str().cmp(b.place.branch.as_str()));
-        let mut rest = branches
-            .into_iter()
-            .filter(|branch| after.as_ref().is_none_or(|after| branch.place.branch.as_str() > after.as_str()))
-            .peekable();
-        let (mut items, mut next) = (Items::new(limit), None);
-        while let Some(branch) = rest.next() {
-            items.push(&Branch::new(&branch, &current))?;
-            if items.is_full() {
-                next = rest.peek().map(|_| branch.place.branch.to_string());
-                break;
-            }
+        let found = page(store, &session, after.as_ref(), limit + 1)?;
+        if found.is_empty() {
+            store.session(&session)?;
         }
-        items.named("branches", &next)
+        let current = store.current(&session)?;
+        let (mut items, mut next) = (Items::new(limit), None);
+        for branch in &found {
+            if items.is_full() {
+                return items.named("branches", &next);
+            }
+            items.push(&Branch::new(branch, &current))?;
+            next = Some(branch.place.branch.to_string());
+        }
+        items.named("branches", &None::<String>)
     })
     .await
+}
+
+/// The branches of a page: not all of a session that has many.
+fn page(
+    store: &Store,
+    session: &SessionId,
+    after: Option<&BranchName>,
+    limit: usize,
+) -> Result<Vec<BranchInfo>, Error> {
+    let some = names::branches(store, session, after, limit)?;
+    if some.is_cut {
+        // So much was deleted in between that its names were not passed over.
+        let all = store.branches(session)?.into_iter();
+        let is_next = |name: &BranchName| after.is_none_or(|after| name.as_str() > after.as_str());
+        return Ok(all.filter(|branch| is_next(&branch.place.branch)).take(limit).collect());
+    }
+    let mut found = Vec::with_capacity(some.names.len());
+    for name in some.names {
+        match store.branch(Address::new(session.clone(), BranchName::new(name)?)) {
+            // It was deleted meanwhile.
+            Err(Error::NotFound { .. } | Error::Deleted { .. }) => {}
+            branch => found.push(branch?),
+        }
+    }
+    Ok(found)
 }
 
 /// Show a branch with its ancestry.
@@ -209,7 +233,7 @@ pub(crate) fn preview(store: &Store, removal: &Removal, name: &str) -> Result<An
 /// The branch of a request that names its session, and maybe the branch: the current one unless it does.
 pub(crate) fn shown(
     store: &Store,
-    session: retold::event::SessionId,
+    session: SessionId,
     branch: Option<BranchName>,
     sequence: Option<u64>,
 ) -> Result<Address, Error> {

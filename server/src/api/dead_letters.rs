@@ -15,6 +15,7 @@ use super::asked::{Asked, Sent, limit};
 use super::verbs::Nothing;
 use crate::access::Access;
 use crate::app::App;
+use crate::bounds::unhurried;
 use crate::input::{InPath, invalid};
 use crate::problem::Problem;
 use crate::tokens::Scope;
@@ -22,9 +23,9 @@ use crate::tokens::Scope;
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list))
-        .routes(routes!(purge))
+        .routes(unhurried(routes!(purge)))
         .routes(routes!(one, discard))
-        .routes(routes!(replay_all))
+        .routes(unhurried(routes!(replay_all)))
         .routes(routes!(replay))
 }
 
@@ -35,7 +36,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 struct Listing {
     /// Only those of this owner: a consumer, or a handler as `handler:NAME`.
     owner: Option<String>,
-    /// The last of the page before, `OWNER@POSITION`.
+    /// The last of the page before, `OWNER@POSITION`. It may be gone.
     after: Option<String>,
     /// Dead letters of a page, 1 to 1000; 100 unless it is given.
     limit: Option<usize>,
@@ -49,17 +50,26 @@ fn cursor(dead_letter: &DeadLetter) -> String {
 #[utoipa::path(get, path = "/v1/dead-letters", tag = "dead letters", params(Listing), responses(
     (status = 200, description = "`dead_letters`: as `retold dead-letters ls -o json` has them; `next`: the `after` of the next page, or null",
         body = Object, content_type = "application/json"),
-    (status = 404, description = "There is no dead letter `after`", body = Object, content_type = "application/problem+json"),
+    (status = 400, description = "`after` is none, or is of another owner", body = Object, content_type = "application/problem+json"),
 ))]
 async fn list(access: Access, app: State<App>, Asked(asked): Asked<Listing>) -> Result<Answer, Problem> {
     access.everywhere(Scope::Read)?;
     let limit = limit(asked.limit)?;
     let owner = asked.owner.as_deref().map(str::parse::<Owner>).transpose()?;
     let after = asked.after.as_deref().map(named).transpose()?;
+    if let (Some(owner), Some((of, _))) = (&owner, &after)
+        && owner != of
+    {
+        return Err(invalid("after", format!("is of {of}, not of {owner}")));
+    }
     app.call(move |store| {
         let letters = store.dead_letters();
-        let after = after.map(|(owner, position)| letters.get(&owner, position)).transpose()?;
-        let found = letters.list(owner.as_ref(), after.as_ref(), limit + 1)?;
+        let found = match &after {
+            Some((last, position)) => {
+                letters.list_after(owner.as_ref(), (last, (*position).into()), limit + 1)?
+            }
+            None => letters.list(owner.as_ref(), None, limit + 1)?,
+        };
         let (mut items, mut next) = (Items::new(limit), None);
         for dead_letter in &found {
             if items.is_full() {

@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use retold::Expect;
-use retold::consumer::{Consumer, Delivery, Token};
+use retold::consumer::{Consumer, Token};
 use retold::delivery::Owner;
 use retold::error::Error;
 use retold::event::{MAIN, NewEvent};
 use retold::store::{Batch, Store};
-use retold::wire::{AppendedMany, Delivered};
+use retold::wire::AppendedMany;
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -22,6 +21,7 @@ use utoipa_axum::routes;
 
 use super::answer::{Answer, Items};
 use super::asked::{Sent, span};
+use super::handed::handed;
 use crate::access::Access;
 use crate::app::App;
 use crate::input::{InPath, invalid};
@@ -30,6 +30,9 @@ use crate::tokens::Scope;
 
 /// The longest wait for an event.
 const LONGEST: Duration = Duration::from_secs(25);
+
+/// A wait ends before the request would: with this share of its time.
+const SHARE: (u32, u32) = (5, 6);
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -45,7 +48,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Wait {
-    /// If there is no event, wait this long for one: seconds, 25 at the most; not at all unless it is given.
+    /// If there is no event, wait this long for one: seconds, 25 at the most; not at all unless it is given. The answer that there is
+    /// none comes earlier where the server gives requests less time.
     wait: f64,
 }
 
@@ -57,18 +61,21 @@ struct Ack {
     token: String,
     /// Events to append in the same commit: all are recorded and the delivery is acknowledged, or nothing is.
     #[serde(default)]
-    #[schema(value_type = Vec<Object>)]
     parts: Vec<AckPart>,
 }
 
 /// Events for one branch.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct AckPart {
+    /// The session.
     session: String,
+    /// The branch; main unless it is given.
     branch: Option<String>,
     /// The head that is expected, 0 for an empty branch; any unless it is given.
     expect: Option<u64>,
+    /// The events, in their order.
+    #[schema(value_type = Vec<Object>)]
     events: Vec<Box<RawValue>>,
 }
 
@@ -106,13 +113,14 @@ async fn opened(store: &Store, name: &str) -> Result<Consumer, Problem> {
 
 /// Take the next event. It has to be resolved before its ack deadline, or it is delivered again.
 ///
-/// If the worker goes away before it has the answer, the event is given back.
+/// If the request ends before the answer is written into its connection, the event is given back, as if it had not been delivered.
 #[utoipa::path(post, path = "/v1/consumers/{c}/next", tag = "consumers",
     params(("c" = String, Path, description = "The consumer", example = "mailer")),
     request_body = Wait,
     responses(
     (status = 200, description = "`event`, the `token` that resolves the delivery, and how often it was delivered", body = Object, content_type = "application/json"),
     (status = 204, description = "There is none now"),
+    (status = 400, description = "`wait` is not 0 to 25", body = Object, content_type = "application/problem+json"),
     (status = 404, description = "There is no such consumer", body = Object, content_type = "application/problem+json"),
 ))]
 async fn next(
@@ -124,6 +132,7 @@ async fn next(
     access.everywhere(Scope::Append)?;
     let wait = Duration::try_from_secs_f64(sent.wait).ok().filter(|wait| *wait <= LONGEST);
     let wait = wait.ok_or_else(|| invalid("wait", format!("is {} seconds; use 0 to 25", sent.wait)))?;
+    let wait = wait.min(app.limits().request_time * SHARE.0 / SHARE.1);
     let consumer = opened(app.store(), &name).await?;
     let delivery = match wait {
         Duration::ZERO => consumer.try_next().await?,
@@ -138,54 +147,21 @@ async fn next(
     }
 }
 
-/// The answer with a delivery, which is given back unless all of it was sent.
-fn handed(consumer: Consumer, delivery: Delivery) -> Result<Response, Problem> {
-    let answer = Answer::of(&Delivered::from(&delivery));
-    let hand = Hand { of: Some((consumer, delivery.token())) };
-    let text = Bytes::from(answer?.text().to_owned());
-    let body = Body::from_stream(async_stream::stream! {
-        yield Ok::<_, std::convert::Infallible>(text);
-        // Asked for more, so it has been taken.
-        hand.taken();
-    });
-    let mut response = Response::new(body);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Ok(response)
-}
-
-/// A delivery on its way to a worker.
-struct Hand {
-    of: Option<(Consumer, Token)>,
-}
-
-impl Hand {
-    /// The worker has it.
-    fn taken(mut self) {
-        self.of = None;
-    }
-}
-
-impl Drop for Hand {
-    fn drop(&mut self) {
-        let Some((consumer, token)) = self.of.take() else { return };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        runtime.spawn(async move {
-            // If it can't be given back, it is delivered again after its deadline.
-            let _ = consumer.nack(&token, Duration::ZERO).await;
-        });
-    }
-}
-
 fn done(name: &str, token: &Token, done: &str) -> Result<Answer, Problem> {
     Answer::of(&json!({ "name": name, "position": token.position().get(), "done": done }))
 }
 
 /// Acknowledge a delivery, and append what came of it in the same commit.
+///
+/// It can be acknowledged once: after an answer that was lost, the same request is a 409. Give the events ids, and look for one of them
+/// to know whether they were recorded.
 #[utoipa::path(post, path = "/v1/consumers/{c}/ack", tag = "consumers",
     params(("c" = String, Path, description = "The consumer", example = "mailer")),
     request_body = Ack,
     responses(
     (status = 200, description = "It is acknowledged; `parts` says where the events are", body = Object, content_type = "application/json"),
+    (status = 400, description = "The token is none, or an event cannot be appended", body = Object, content_type = "application/problem+json"),
+    (status = 404, description = "There is no such consumer, or no such branch", body = Object, content_type = "application/problem+json"),
     (status = 409, description = "The delivery is resolved, or the event was delivered again since; or a branch has moved", body = Object, content_type = "application/problem+json"),
 ))]
 async fn ack(

@@ -62,7 +62,10 @@ async fn diff(access: Access, app: State<App>, Asked(asked): Asked<Compare>) -> 
     access.session(Scope::Read, right.session())?;
     let limit = limit(asked.limit)?;
     let from = Sequence::new(asked.from.unwrap_or_default());
-    app.call(move |store| compared(store, &left, &right, (from, limit), asked.projection.as_deref())).await
+    app.read(access.token().clone(), move |store| {
+        compared(store, &left, &right, (from, limit), asked.projection.as_deref())
+    })
+    .await
 }
 
 fn compared(
@@ -79,11 +82,8 @@ fn compared(
     let heads = ((left.place(), diff.left.get()), (right.place(), diff.right.get()));
     let comparison = Comparison::new(heads.0, heads.1, diff.common.get());
     let (mut items, mut next) = (Items::new(limit), None);
-    for pair in diff.pairs {
+    for pair in diff.pairs.from(from) {
         let pair = pair?;
-        if pair.sequence < from {
-            continue;
-        }
         if items.is_full() {
             next = Some(pair.sequence.get());
             break;

@@ -70,19 +70,20 @@ fn token(session: &SessionId, text: &str) -> Result<FencingToken, Problem> {
     }
 }
 
-/// The lease as a token may see it: who only reads is not handed what appends carry.
+/// The lease as a token may see it: who only reads is not handed what appends carry, nor what it is made of.
 fn shown(lease: &Lease, access: &Access) -> Result<Map<String, Value>, Problem> {
     let text = Answer::of(&LeaseView::from(lease))?;
     let mut members: Map<String, Value> = serde_json::from_str(text.text()).unwrap_or_default();
     if !access.may(Scope::Append, &lease.session) {
         members.remove("token");
+        members.remove("fence");
     }
     Ok(members)
 }
 
 /// List the leases that are held, by session.
 #[utoipa::path(get, path = "/v1/leases", tag = "leases", params(Names), responses(
-    (status = 200, description = "`leases`: as `retold lease ls -o json` has them, `token` for those who may append; `next`: the `after` of the next page, or null",
+    (status = 200, description = "`leases`: as `retold lease ls -o json` has them, `token` and `fence` for those who may append; `next`: the `after` of the next page, or null",
         body = Object, content_type = "application/json"),
 ))]
 async fn list(access: Access, app: State<App>, Asked(asked): Asked<Names>) -> Result<Answer, Problem> {

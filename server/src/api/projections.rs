@@ -158,7 +158,7 @@ async fn one(
         return Err(invalid("recorded", "goes with a time"));
     }
     let time = time.map(|time| (time, asked.recorded));
-    app.call(move |store| {
+    app.read(access.token().clone(), move |store| {
         let Some(of) = of else {
             let infos = infos(store)?;
             let info = infos.iter().find(|info| info.name == name);
@@ -191,7 +191,7 @@ async fn history(
     let of = Of::asked(&access, named, asked.sequence)?;
     let of = of.ok_or_else(|| invalid("session", "is missing: name a session, or a key"))?;
     let (limit, after) = (limit(asked.limit)?, asked.after.unwrap_or_default());
-    app.call(move |store| {
+    app.read(access.token().clone(), move |store| {
         let states = states(store, &name)?;
         let (mut items, mut next) = (Items::new(limit), None);
         for change in changes(store, &states, of)? {
@@ -227,20 +227,18 @@ async fn keys(
 ) -> Result<Answer, Problem> {
     access.somewhere(Scope::Read)?;
     let limit = limit(asked.limit)?;
-    app.call(move |store| {
+    app.read(access.token().clone(), move |store| {
         // Before anything is registered.
-        if find(store, &name)?.scope() == StateScope::Key {
+        let is_key = find(store, &name)?.scope() == StateScope::Key;
+        if is_key {
             access.everywhere(Scope::Read)?;
         }
         let states = states(store, &name)?;
-        let is_key = states.scope() == StateScope::Key;
-        let may =
-            |of: &str| is_key || session_of(of).is_some_and(|session| access.may(Scope::Read, &session));
-        let found = states.top(
-            limit + 1,
-            |reading| asked.is_after(&reading.of) && may(&reading.of),
-            |a, b| a.of.cmp(&b.of),
-        )?;
+        let found = match is_key {
+            true => states.top(limit + 1, |reading| asked.is_after(&reading.of), |a, b| a.of.cmp(&b.of))?,
+            false => states
+                .list_after(asked.after.as_deref(), limit + 1, |session| access.may(Scope::Read, session))?,
+        };
         let (mut items, mut next) = (Items::new(limit), None);
         for reading in &found {
             if items.is_full() {

@@ -108,11 +108,12 @@ async fn cancel(access: Access, app: State<App>, InPath(name): InPath<String>) -
     access.everywhere(Scope::Admin)?;
     app.call(move |store| {
         let none = || Error::not_found("rebuild of projection", name.escape_debug());
-        // One that is not registered here is not rebuilt here.
-        let info = store.projections().info(&name).map_err(|_| none())?;
-        if info.rebuild.is_none() {
-            return Err(none().into());
-        }
+        // One that is not registered here is not rebuilt here, and asking does not register it.
+        let rebuild = match store.projections().info(&name) {
+            Err(Error::NotFound { .. }) => None,
+            found => found?.rebuild,
+        };
+        rebuild.ok_or_else(none)?;
         let rebuild = store.project_dyn(find(store, &name)?)?.rebuilding().ok_or_else(none)?;
         rebuild.cancel();
         shown(&name, Some(&rebuild.progress()))

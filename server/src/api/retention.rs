@@ -13,12 +13,13 @@ use super::answer::Answer;
 use super::asked::{Sent, span};
 use crate::access::Access;
 use crate::app::App;
+use crate::bounds::unhurried;
 use crate::input::invalid;
 use crate::problem::Problem;
 use crate::tokens::Scope;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(retain))
+    OpenApiRouter::new().routes(unhurried(routes!(retain)))
 }
 
 /// What is kept: at least one limit. All that are given apply.
@@ -52,17 +53,19 @@ impl Policy {
                 "has no limit: give max_age, max_sessions, max_bytes or max_events",
             ));
         }
-        if self.max_sessions == Some(0) || self.max_events == Some(0) {
-            return Err(invalid(
-                "retention",
-                "would keep nothing: max_sessions and max_events are 1 at least",
-            ));
+        let max_age = self.max_age.as_deref().map(|age| span("max_age", age)).transpose()?;
+        // What an empty variable of a template leaves behind.
+        if [self.max_sessions, self.max_bytes, self.max_events].contains(&Some(0))
+            || max_age.is_some_and(|age| age.is_zero())
+        {
+            let most = "max_age, max_sessions, max_bytes and max_events are more than 0";
+            return Err(invalid("retention", format!("would keep nothing: {most}")));
         }
         if let Some(names) = &self.sessions {
             policy = policy.sessions(NamePattern::new(names)?);
         }
-        if let Some(age) = &self.max_age {
-            policy = policy.max_age(span("max_age", age)?);
+        if let Some(age) = max_age {
+            policy = policy.max_age(age);
         }
         if let Some(sessions) = self.max_sessions {
             policy = policy.max_sessions(sessions);

@@ -1,8 +1,10 @@
-//! Finding events by what they say. A token for some sessions finds what is in those, and learns nothing of others.
+//! Finding events by what they say. A token for some sessions finds what is in those, as if there were no others; only the order of what it
+//! finds depends on how often others say a word.
 
 use axum::extract::State;
 use retold::agents::search::{Hit, SearchRequest};
-use retold::event::{Catalogue, Filter, Pattern, SessionId};
+use retold::event::finding::FilterText;
+use retold::event::{Catalogue, Filter, SessionId};
 use retold::limits::{MAX_SEARCH_HITS, SEARCH_HITS};
 use retold::store::Store;
 use retold::wire::SearchHit;
@@ -17,12 +19,9 @@ use super::asked::Asked;
 use super::show::Who;
 use crate::access::Access;
 use crate::app::App;
-use crate::input::{invalid, past};
+use crate::input::invalid;
 use crate::problem::Problem;
 use crate::tokens::Scope;
-
-/// Hits that are looked at for a token that may read some sessions only.
-const LOOKED_AT: usize = 10 * MAX_SEARCH_HITS;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(search))
@@ -66,42 +65,22 @@ struct Wanted {
 
 impl Wanted {
     fn filter(&self, catalogue: &Catalogue) -> Result<Filter, Problem> {
-        let mut filter = Filter::new();
-        for kind in &self.r#type {
-            let pattern = Pattern::new(kind).or_else(|e| match catalogue.find(kind) {
-                Some(known) => Pattern::new(known.name()),
-                None => Err(e),
-            });
-            filter = filter.pattern_in(pattern?, catalogue);
-        }
-        if let Some(source) = &self.source {
-            filter = filter.source(source);
-        }
-        if let Some(actor) = &self.actor {
-            filter = filter.actor(actor);
-        }
-        if let Some(correlation) = &self.correlation {
-            filter = filter.correlation(correlation);
-        }
-        if let Some(priority) = self.priority {
-            filter = filter.priority_at_least(priority);
-        }
+        let mut text = FilterText::default();
+        text.kinds.clone_from(&self.r#type);
+        text.tests.clone_from(&self.r#where);
+        text.source.clone_from(&self.source);
+        text.actor.clone_from(&self.actor);
+        text.correlation.clone_from(&self.correlation);
+        text.since.clone_from(&self.since);
+        text.until.clone_from(&self.until);
+        text.priority = self.priority;
         for pair in &self.meta {
             let Some((key, value)) = pair.split_once('=').filter(|(key, _)| !key.is_empty()) else {
                 return Err(invalid("meta", format!("`{pair}` is not KEY=VALUE")));
             };
-            filter = filter.meta(key, value);
+            text.meta.push((key.to_owned(), value.to_owned()));
         }
-        for test in &self.r#where {
-            filter = filter.payload(test.parse()?);
-        }
-        if let Some(since) = &self.since {
-            filter = filter.since(past("since", since)?);
-        }
-        if let Some(until) = &self.until {
-            filter = filter.until(past("until", until)?);
-        }
-        Ok(filter)
+        Ok(text.filter(catalogue)?)
     }
 
     fn request(&self, session: Option<SessionId>, catalogue: &Catalogue) -> Result<SearchRequest, Problem> {
@@ -117,7 +96,7 @@ impl Wanted {
 /// Find events by what they say.
 ///
 /// Case and accents do not count. With a token for some sessions, `score`, `up_to` and `unread` are left out: they depend on what is in
-/// others.
+/// others. How much a word weighs in the order of the hits does too.
 #[utoipa::path(get, path = "/v1/search", tag = "search", params(Wanted), responses(
     (status = 200, description = "`hits`: the best first, as `retold search -o json` has them, each with a `snippet` and in `marks` where in it, in bytes of \
         UTF-8, what was found begins and ends; `next`: the `offset` of the next page, or null; `up_to`: everything up to this position was looked through; \
@@ -135,61 +114,45 @@ async fn search(access: Access, app: State<App>, Asked(asked): Asked<Wanted>) ->
         limit => return Err(invalid("limit", format!("is {limit}; use 1 to {MAX_SEARCH_HITS}"))),
     };
     let offset = asked.offset.unwrap_or_default();
-    app.call(move |store| {
+    app.read(access.token().clone(), move |store| {
         let request = asked.request(session, store.catalogue())?;
-        match access.everywhere(Scope::Read) {
-            Ok(()) => everywhere(store, request, limit, offset),
-            Err(_) => somewhere(store, &access, &request, limit, offset),
-        }
+        page(store, &access, request, (limit, offset))
     })
     .await
 }
 
-fn everywhere(store: &Store, request: SearchRequest, limit: usize, offset: usize) -> Result<Answer, Problem> {
+fn page(
+    store: &Store,
+    access: &Access,
+    request: SearchRequest,
+    (limit, offset): (usize, usize),
+) -> Result<Answer, Problem> {
+    let is_whole = access.everywhere(Scope::Read).is_ok();
+    let request = match &access.token().sessions {
+        Some(sessions) => request.sessions(sessions.clone()),
+        None => request,
+    };
     let found = store.search().find(&request.limit(limit).offset(offset))?;
     let (mut items, mut given) = (Items::new(limit), offset);
-    for hit in found.hits.iter() {
+    for hit in &found.hits {
         if items.is_full() {
             break;
         }
-        items.push(&SearchHit::from(hit))?;
+        match is_whole {
+            true => items.push(&SearchHit::from(hit))?,
+            false => items.push(&unscored(hit)?)?,
+        }
         given += 1;
     }
-    let has_more = found.more || given < offset + found.hits.len();
-    let head = json!({ "up_to": found.up_to.get(), "unread": found.unread });
-    items.within(&head, "hits", &Some(given).filter(|_| has_more))
-}
-
-/// Hits in other sessions do not count: neither among the limit, nor in what is left out.
-fn somewhere(
-    store: &Store,
-    access: &Access,
-    request: &SearchRequest,
-    limit: usize,
-    offset: usize,
-) -> Result<Answer, Problem> {
-    let (mut items, mut skipped, mut looked_at) = (Items::new(limit), 0, 0);
-    let mut given = 0;
-    while looked_at < LOOKED_AT {
-        let page = request.clone().limit(MAX_SEARCH_HITS).offset(looked_at);
-        let found = store.search().find(&page)?;
-        looked_at += found.hits.len();
-        for hit in found.hits.iter().filter(|hit| access.may(Scope::Read, hit.event.session())) {
-            if skipped < offset {
-                skipped += 1;
-                continue;
-            }
-            if items.is_full() {
-                return items.named("hits", &Some(offset + given));
-            }
-            items.push(&unscored(hit)?)?;
-            given += 1;
+    let has_more = found.more || given < offset.saturating_add(found.hits.len());
+    let next = Some(given).filter(|_| has_more);
+    match is_whole {
+        true => {
+            let head = json!({ "up_to": found.up_to.get(), "unread": found.unread });
+            items.within(&head, "hits", &next)
         }
-        if !found.more || found.hits.is_empty() {
-            break;
-        }
+        false => items.named("hits", &next),
     }
-    items.named("hits", &None::<usize>)
 }
 
 /// A hit without its score, which tells how often words are said elsewhere.

@@ -27,6 +27,9 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(of_session)).routes(routes!(of_branch))
 }
 
+/// Events that a page looks at: one of a speaker who says nothing ends too.
+const LOOKED_AT: u64 = 10_000;
+
 /// Who says something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -68,6 +71,8 @@ struct Part {
 }
 
 /// Show what was said on the current branch of a session.
+///
+/// A page looks at 10,000 events at the most: it may have fewer entries than its limit, or none, and a `next` all the same.
 #[utoipa::path(get, path = "/v1/sessions/{s}/show", tag = "sessions",
     params(("s" = String, Path, description = "The session"), Part),
     responses(
@@ -84,10 +89,12 @@ async fn of_session(
     let session = session(&name)?;
     access.session(Scope::Read, &session)?;
     let limit = limit(asked.limit)?;
-    app.call(move |store| entries(store, (session, None), &asked, limit)).await
+    app.read(access.token().clone(), move |store| entries(store, (session, None), &asked, limit)).await
 }
 
 /// Show what was said on a branch.
+///
+/// A page looks at 10,000 events at the most: it may have fewer entries than its limit, or none, and a `next` all the same.
 #[utoipa::path(get, path = "/v1/sessions/{s}/branches/{b}/show", tag = "branches",
     params(("s" = String, Path, description = "The session"), ("b" = String, Path, description = "The branch"), Part),
     responses(
@@ -105,7 +112,7 @@ async fn of_branch(
     access.session(Scope::Read, branch.session())?;
     let limit = limit(asked.limit)?;
     let of = (branch.session().clone(), Some(branch.branch().clone()));
-    app.call(move |store| entries(store, of, &asked, limit)).await
+    app.read(access.token().clone(), move |store| entries(store, of, &asked, limit)).await
 }
 
 fn entries(
@@ -115,12 +122,18 @@ fn entries(
     limit: usize,
 ) -> Result<Answer, Problem> {
     let address = shown(store, session, branch, asked.sequence)?;
-    let (catalogue, from) = (store.catalogue(), asked.from.unwrap_or(1).max(1));
+    let left = first_left(store, &address)?;
+    let (catalogue, from) = (store.catalogue(), asked.from.unwrap_or(1).max(left));
     let wanted: Vec<Speaker> = asked.speaker.iter().flat_map(|who| who.speakers()).copied().collect();
-    let first = first_left(store, &address)?.max(from.saturating_sub(BEFORE));
+    let first = left.max(from.saturating_sub(BEFORE));
     let (mut told, mut items, mut next) = (ToldOnce::default(), Items::new(limit), None);
     for event in store.events(Query::branch(&address)?.from(first))? {
         let event = event?;
+        let sequence = event.sequence().get();
+        if sequence >= from.saturating_add(LOOKED_AT) {
+            next = Some(sequence);
+            break;
+        }
         let mut readable = Readable::of(&event, catalogue);
         if !wanted.is_empty() {
             readable.parts.retain(|part| wanted.contains(&part.speaker));
@@ -129,11 +142,11 @@ fn entries(
             continue;
         }
         if items.is_full() {
-            next = Some(event.sequence().get());
+            next = Some(sequence);
             break;
         }
         told.leave_new(&event, catalogue, &mut readable.usage);
-        if event.sequence().get() >= from {
+        if sequence >= from {
             items.push(&TranscriptEntry::new(&event, &readable))?;
         }
     }

@@ -17,7 +17,7 @@ use super::answer::Answer;
 use super::asked::{Asked, at};
 use crate::access::Access;
 use crate::app::App;
-use crate::input::{InPath, branch, session};
+use crate::input::{InPath, branch, invalid, session};
 use crate::problem::Problem;
 use crate::tokens::Scope;
 
@@ -42,7 +42,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 ))]
 async fn of_store(access: Access, app: State<App>) -> Result<Answer, Problem> {
     access.everywhere(Scope::Read)?;
-    app.call(|store| {
+    app.read(access.token().clone(), |store| {
         let figures = match store.project(Stats::of_the_store())?.state_of(Stats::STORE) {
             // No events.
             Err(Error::NotFound { .. }) => Figures::default(),
@@ -83,7 +83,7 @@ async fn of_session(
 ) -> Result<Answer, Problem> {
     let session = session(&name)?;
     access.session(Scope::Read, &session)?;
-    app.call(move |store| {
+    app.read(access.token().clone(), move |store| {
         let figures = store.project(Stats::of_sessions())?.state(session.as_str())?;
         Answer::of(&StoreStats::new(1, figures.per_minute(Timestamp::now()), &figures, &[]))
     })
@@ -116,7 +116,11 @@ async fn describe(
 ) -> Result<Answer, Problem> {
     let branch = branch(&s, &b)?;
     access.session(Scope::Read, branch.session())?;
-    app.call(move |store| {
+    let events = match asked.events.unwrap_or(LAST) {
+        events @ ..=MOST_LAST => events,
+        events => return Err(invalid("events", format!("is {events}; use 0 to {MOST_LAST}"))),
+    };
+    app.read(access.token().clone(), move |store| {
         let board = Board::new(store, store.catalogue())?;
         let head = match asked.sequence {
             Some(sequence) => sequence,
@@ -129,7 +133,7 @@ async fn describe(
         let figures = board.figures(session)?;
         let (branches, current) = (store.branches(session)?, store.current(session)?);
         let (spent, annotated) = (board.spent(session)?, board.annotated(session)?);
-        let last = last(store, place, head, asked.events.unwrap_or(LAST).min(MOST_LAST))?;
+        let last = last(store, place, head, events)?;
         let described = Described::new(&address, &glance, &spent, &figures, (&branches, &current), &last);
         Answer::of(&described.annotated(&annotated))
     })

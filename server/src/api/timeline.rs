@@ -108,7 +108,10 @@ async fn of_session(
 ) -> Result<Answer, Problem> {
     let session = session(&name)?;
     access.session(Scope::Read, &session)?;
-    app.call(move |store| timeline(store, shown(store, session, None, asked.sequence)?, &asked)).await
+    app.read(access.token().clone(), move |store| {
+        timeline(store, shown(store, session, None, asked.sequence)?, &asked)
+    })
+    .await
 }
 
 /// Draw a branch as a timeline of its tasks and tools.
@@ -126,7 +129,7 @@ async fn of_branch(
 ) -> Result<Answer, Problem> {
     let branch = branch(&s, &b)?;
     access.session(Scope::Read, branch.session())?;
-    app.call(move |store| timeline(store, at(branch, asked.sequence), &asked)).await
+    app.read(access.token().clone(), move |store| timeline(store, at(branch, asked.sequence), &asked)).await
 }
 
 fn timeline(store: &Store, address: Address, asked: &Part) -> Result<Answer, Problem> {

@@ -54,7 +54,7 @@ async fn list(access: Access, app: State<App>, Asked(asked): Asked<Listing>) -> 
         access.everywhere(Scope::Read)?;
     }
     let limit = limit(asked.limit)?;
-    app.call(move |store| {
+    app.read(access.token().clone(), move |store| {
         let catalogue = store.catalogue();
         let domain = asked.domain.as_deref();
         let domains: Vec<&str> = catalogue

@@ -15,6 +15,7 @@ use super::asked::{Sent, span};
 use super::branches::preview;
 use crate::access::Access;
 use crate::app::App;
+use crate::bounds::unhurried;
 use crate::input::{InPath, ahead, branch, invalid};
 use crate::problem::Problem;
 use crate::tokens::Scope;
@@ -22,9 +23,9 @@ use crate::tokens::Scope;
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(close))
-        .routes(routes!(truncate))
+        .routes(unhurried(routes!(truncate)))
         .routes(routes!(expire))
-        .routes(routes!(promote))
+        .routes(unhurried(routes!(promote)))
         .routes(routes!(adopt))
 }
 
@@ -38,6 +39,7 @@ pub(crate) struct Nothing {}
 #[serde(deny_unknown_fields)]
 struct Truncate {
     /// The first sequence to keep; one after the last removes all.
+    #[schema(example = 2)]
     before: u64,
     /// Say what would be removed, and change nothing.
     #[serde(default)]
@@ -51,6 +53,7 @@ struct Expire {
     /// At this time, or this long from now: `12h`.
     at: Option<String>,
     /// When it has not been read or appended to for this long: `30d`.
+    #[schema(example = "30d")]
     unused: Option<String>,
     /// Never.
     never: bool,

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use retold::event::{Catalogue, Filter, Invalid, Pattern};
+use retold::event::finding::{FilterText, any_of};
+use retold::event::{Catalogue, Filter};
 use retold::{Error, Event};
 use serde::Deserialize;
-
-use crate::input::past;
 
 /// Filters as they are written.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -40,34 +39,20 @@ pub(super) struct Pick {
 
 impl PickText {
     pub(super) fn pick(&self, catalogue: &Catalogue) -> Result<Pick, Error> {
-        let mut filter = globs("type", &self.kinds, catalogue)?;
-        if let Some(source) = &self.source {
-            filter = filter.source(source);
-        }
-        if let Some(actor) = &self.actor {
-            filter = filter.actor(actor);
-        }
-        if let Some(correlation) = &self.correlation {
-            filter = filter.correlation(correlation);
-        }
-        if let Some(priority) = self.priority {
-            filter = filter.priority_at_least(priority);
-        }
-        for (key, value) in &self.meta {
-            filter = filter.meta(key, value);
-        }
-        for test in &self.tests {
-            filter = filter.payload(test.parse()?);
-        }
-        if let Some(since) = &self.since {
-            filter = filter.since(past("since", since)?);
-        }
-        if let Some(until) = &self.until {
-            filter = filter.until(past("until", until)?);
-        }
+        let mut text = FilterText::default();
+        text.kinds.clone_from(&self.kinds);
+        text.tests.clone_from(&self.tests);
+        text.source.clone_from(&self.source);
+        text.actor.clone_from(&self.actor);
+        text.correlation.clone_from(&self.correlation);
+        text.since.clone_from(&self.since);
+        text.until.clone_from(&self.until);
+        text.priority = self.priority;
+        text.meta.extend(self.meta.iter().map(|(key, value)| (key.clone(), value.clone())));
+        let filter = text.filter(catalogue)?;
         let except = match self.except.is_empty() {
             true => None,
-            false => Some(globs("except", &self.except, catalogue)?),
+            false => Some(any_of("except", &self.except, catalogue)?),
         };
         Ok(Pick { filter, except })
     }
@@ -93,19 +78,6 @@ impl Pick {
     pub(super) fn takes_kind(&self, kind: &str) -> bool {
         !self.leaves_out(kind) && self.filter.takes_kind(kind)
     }
-}
-
-fn globs(field: &'static str, globs: &[String], catalogue: &Catalogue) -> Result<Filter, Invalid> {
-    let mut filter = Filter::new();
-    for glob in globs {
-        // A known type may be written in any spelling: `CoderStarted`.
-        let pattern = Pattern::new(glob).or_else(|e| match catalogue.find(glob) {
-            Some(known) => Pattern::new(known.name()),
-            None => Err(Invalid::new(field, e.reason)),
-        })?;
-        filter = filter.pattern_in(pattern, catalogue);
-    }
-    Ok(filter)
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub struct Board {
     conversation: Projected<ConversationState>,
     progress: Projected<Tracks>,
     resource: Projected<Used>,
-    stats: Projected<Figures>,
+    pub(super) stats: Projected<Figures>,
     annotations: Projected<Annotated>,
     /// For sums over branches.
     fold: Resource,

@@ -21,6 +21,7 @@ mod resource;
 #[cfg(test)]
 mod resource_tests;
 mod roles;
+pub mod sessions;
 mod spent;
 mod stamp;
 mod stats;

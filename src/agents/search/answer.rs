@@ -188,7 +188,9 @@ impl Asked<'_> {
     /// Whether the request looks at a text of an event.
     fn takes(&self, event: &Event, text: &Text) -> bool {
         let speakers = &self.request.speakers;
+        let sessions = &self.request.sessions;
         self.request.session.as_ref().is_none_or(|session| session == event.session())
+            && sessions.as_ref().is_none_or(|sessions| sessions.matches(event.session().as_str()))
             && (speakers.is_empty() || text.speaker.is_some_and(|speaker| speakers.contains(&speaker)))
             && self.request.filter.takes(event)
     }

@@ -6,7 +6,7 @@ use super::disk::{List, Segment, Unusable};
 use super::query::{Clause, TextQuery};
 use super::request::SearchRequest;
 use super::score::{Statistics, Weights};
-use super::terms::{self, KIND, WORD};
+use super::terms::{self, KIND, SESSION, WORD};
 use crate::event::{Filter, Timestamp};
 use crate::limits::SEARCH_KNOWN_TEXTS;
 
@@ -102,6 +102,15 @@ fn narrowings(segment: &Segment, request: &SearchRequest) -> Result<Vec<Docs>, U
     let mut all = Vec::new();
     if let Some(session) = &request.session {
         all.push(union(segment, segment.list(&terms::session(session.as_str()))?)?);
+    }
+    if let Some(sessions) = &request.sessions {
+        let mut lists = Vec::new();
+        segment.each_with(&[SESSION], |term, list| {
+            let name = std::str::from_utf8(term.get(1..).unwrap_or_default());
+            lists.extend(name.is_ok_and(|name| sessions.matches(name)).then_some(list));
+            Ok(())
+        })?;
+        all.push(union(segment, lists)?);
     }
     if !request.speakers.is_empty() {
         let mut lists = Vec::new();

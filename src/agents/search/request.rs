@@ -1,4 +1,4 @@
-use crate::event::{Filter, SessionId, Speaker};
+use crate::event::{Filter, NamePattern, SessionId, Speaker};
 use crate::limits::{MAX_SEARCH_HITS, SEARCH_HITS};
 
 /// What to search for, and where.
@@ -17,6 +17,7 @@ use crate::limits::{MAX_SEARCH_HITS, SEARCH_HITS};
 pub struct SearchRequest {
     pub(super) text: String,
     pub(super) session: Option<SessionId>,
+    pub(super) sessions: Option<NamePattern>,
     pub(super) speakers: Vec<Speaker>,
     pub(super) filter: Filter,
     pub(super) limit: usize,
@@ -26,13 +27,27 @@ pub struct SearchRequest {
 impl SearchRequest {
     /// In all events; the best ten.
     pub fn new(text: impl Into<String>) -> Self {
-        let (session, speakers, filter) = (None, Vec::new(), Filter::new());
-        Self { text: text.into(), session, speakers, filter, limit: SEARCH_HITS, offset: 0 }
+        Self {
+            text: text.into(),
+            session: None,
+            sessions: None,
+            speakers: Vec::new(),
+            filter: Filter::new(),
+            limit: SEARCH_HITS,
+            offset: 0,
+        }
     }
 
     /// Only in this session, on all its branches.
     pub fn session(mut self, session: SessionId) -> Self {
         self.session = Some(session);
+        self
+    }
+
+    /// Only in sessions whose name matches. What is in others neither counts nor takes the place of anything; only how much a word
+    /// weighs depends on how often all sessions say it.
+    pub fn sessions(mut self, sessions: NamePattern) -> Self {
+        self.sessions = Some(sessions);
         self
     }
 

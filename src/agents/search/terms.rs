@@ -4,7 +4,8 @@ use crate::event::Speaker;
 
 /// A word of a text.
 pub(super) const WORD: u8 = b'w';
-const SESSION: u8 = b's';
+/// A session.
+pub(super) const SESSION: u8 = b's';
 const SPEAKER: u8 = b'r';
 /// A type of event.
 pub(super) const KIND: u8 = b'k';

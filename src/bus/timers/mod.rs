@@ -8,6 +8,8 @@ mod deleted;
 #[cfg(test)]
 mod explored;
 mod forget;
+mod mark;
+mod page;
 mod registry;
 mod row;
 mod run;
@@ -26,6 +28,7 @@ use crate::event::{NewEvent, Place};
 use crate::store::StoreHandle;
 
 pub(crate) use forget::forget_deleted_timers;
+pub use mark::TimerMark;
 pub use run::TimersRunning;
 pub use timer::{Due, Fired, Timer};
 pub use timers::Timers;

@@ -9,6 +9,8 @@ use tracing::{info, warn};
 
 use super::clock::{Clock, Machine, Now};
 use super::deleted::{is_first, is_for_what_is_deleted};
+use super::mark::TimerMark;
+use super::page::page;
 use super::row::{Family, INDEX, NO_BRANCH, Row, index_key, key, last_key};
 use super::running::Running;
 use super::schedule::Pending;
@@ -159,23 +161,15 @@ impl Registry {
         Ok(row.clone().into())
     }
 
-    /// Up to `limit` timers: those that the store refused, then the others by the time at which they are due.
-    pub(super) fn list(&self, handle: &StoreHandle, limit: usize) -> Result<Vec<Timer>> {
-        let view = handle.reader()?.records();
-        let mut found: Vec<Row> = Vec::new();
-        // Refused ones last: a timer that is refused meanwhile is seen twice, and not never.
-        for family in [Family::At, Family::After, Family::Refused] {
-            for record in view.rows(SidecarTable::Timers, &SidecarRange::under(family.prefix(), limit))? {
-                let row = Row::decode(&record.key, &record.value?)?;
-                if row.family == Family::Refused {
-                    found.retain(|other| other.event.id != row.event.id);
-                }
-                found.push(row);
-            }
-        }
-        found.sort_by_key(|row| (row.refused.is_none(), row.due, row.event.id));
-        found.truncate(limit);
-        Ok(found.into_iter().map(Timer::from).collect())
+    /// Up to `limit` timers after a mark.
+    pub(super) fn list(
+        &self,
+        handle: &StoreHandle,
+        after: Option<&TimerMark>,
+        limit: usize,
+    ) -> Result<Vec<Timer>> {
+        let rows = page(&handle.reader()?.records(), after, limit)?;
+        Ok(rows.into_iter().map(Timer::from).collect())
     }
 
     /// Takes timers of deleted branches out of a group: an append would begin another branch under the name.

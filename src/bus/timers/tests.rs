@@ -87,6 +87,47 @@ fn timers_fire_once_in_the_order_in_which_they_are_due() {
 }
 
 #[test]
+fn pages_of_timers_neither_repeat_nor_skip_when_some_fire_meanwhile() {
+    let clock = Arc::new(Hands::default());
+    let store = with(&clock, Store::in_memory().unwrap());
+    let taken: Vec<NewEvent> = (0..3).map(numbered).collect();
+    for event in &taken {
+        store.timers().schedule("s", event.clone(), Duration::from_secs(1)).unwrap();
+    }
+    store.append("elsewhere", taken.clone()).unwrap();
+    clock.pass(1);
+    assert_eq!(store.timers().fire().unwrap().refused, 3);
+    // Both clocks, mixed, some due at the same time.
+    for n in 0..9 {
+        later(&store, n, at(10 + n as i64 / 2));
+        later(&store, n, Duration::from_secs(9 + n / 2));
+    }
+    let all = store.timers().list(99).unwrap();
+    assert_eq!(all.len(), 21);
+    for limit in [1, 2, 5] {
+        let mut paged = store.timers().list(limit).unwrap();
+        while let Some(last) = paged.last() {
+            let page = store.timers().list_after(&last.mark(), limit).unwrap();
+            assert!(page.len() <= limit);
+            if page.is_empty() {
+                break;
+            }
+            paged.extend(page);
+        }
+        let ids = |timers: &[Timer]| timers.iter().map(|timer| timer.id).collect::<Vec<_>>();
+        assert_eq!(ids(&paged), ids(&all), "{limit}");
+    }
+    // What is at the end of a page goes, a refused one and one that fires; the marks stay.
+    let (refused, fires) = (all[1].mark(), all[3].mark());
+    store.timers().cancel(all[1].id).unwrap();
+    clock.pass(9);
+    assert_eq!(store.timers().fire().unwrap().recorded, 4);
+    assert!(store.timers().get(all[3].id).is_err());
+    assert_eq!(store.timers().list_after(&refused, 1).unwrap()[0].id, all[2].id);
+    assert_eq!(store.timers().list_after(&fires, 1).unwrap()[0].id, all[7].id);
+}
+
+#[test]
 fn a_wall_clock_that_is_set_moves_what_goes_by_it_and_nothing_else() {
     let clock = Arc::new(Hands::default());
     clock.pass(1_000);

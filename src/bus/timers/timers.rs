@@ -1,5 +1,6 @@
 //! The handle to the timers of a store.
 
+use super::mark::TimerMark;
 use super::registry::Registry;
 use super::run::TimersRunning;
 use super::timer::{Due, Fired, Timer};
@@ -79,7 +80,7 @@ impl Timers {
     /// # Errors
     /// [`Error::Closed`], [`Error::Corrupt`].
     pub fn list(&self, limit: usize) -> Result<Vec<Timer>> {
-        list(&self.store, limit)
+        list(&self.store, None, limit)
     }
 
     /// [`list`](Self::list) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
@@ -88,7 +89,26 @@ impl Timers {
     /// # Errors
     /// As [`list`](Self::list).
     pub async fn list_async(&self, limit: usize) -> Result<Vec<Timer>> {
-        self.store.in_task(move |store| list(store, limit)).await
+        self.store.in_task(move |store| list(store, None, limit)).await
+    }
+
+    /// Up to `limit` timers (10,000 at the most) after this [mark](Timer::mark), in the order of [`list`](Self::list): the next
+    /// page. The timer of the mark need not be there any more.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub fn list_after(&self, mark: &TimerMark, limit: usize) -> Result<Vec<Timer>> {
+        list(&self.store, Some(mark), limit)
+    }
+
+    /// [`list_after`](Self::list_after) for tasks. Dropping the future changes nothing; a read that was begun goes on, and
+    /// keeps the store open until it ends.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub async fn list_after_async(&self, mark: &TimerMark, limit: usize) -> Result<Vec<Timer>> {
+        let mark = *mark;
+        self.store.in_task(move |store| list(store, Some(&mark), limit)).await
     }
 
     /// The timer of this event.
@@ -170,8 +190,8 @@ fn schedule(store: &Store, place: Place, event: NewEvent, when: Due) -> Result<T
     with(store, |registry, handle| registry.add(handle, place, event, when))
 }
 
-fn list(store: &Store, limit: usize) -> Result<Vec<Timer>> {
-    with(store, |registry, handle| registry.list(handle, limit.min(MAX_LISTING)))
+fn list(store: &Store, after: Option<&TimerMark>, limit: usize) -> Result<Vec<Timer>> {
+    with(store, |registry, handle| registry.list(handle, after, limit.min(MAX_LISTING)))
 }
 
 fn get(store: &Store, id: EventId) -> Result<Timer> {

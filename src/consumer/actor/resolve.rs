@@ -30,6 +30,7 @@ impl Actor {
                 }
                 Err(e) => Ok(Err(stale(e))),
             },
+            How::GiveBack => Ok(self.machine.give_back(delivery).map_err(stale)),
             How::Touch => Ok(self.machine.touch(delivery, now).map_err(stale)),
             How::Nack { delay, reason } => {
                 let delay = delay.map_or_else(|| Delay::Backoff(chance()), Delay::For);

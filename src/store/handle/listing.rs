@@ -1,5 +1,7 @@
 //! Listings of sessions and branches.
 
+use std::sync::Arc;
+
 use crate::engine::{Branch, End, Expiry, due};
 use crate::error::Result;
 use crate::event::{BranchName, MAIN, Place, Sequence, SessionId, Timestamp};
@@ -93,8 +95,18 @@ impl Reader {
 
     /// Up to `limit` sessions after this one, in the order of their names.
     pub(crate) fn sessions(&self, after: Option<&SessionId>, limit: usize) -> Result<Vec<SessionInfo>> {
+        self.gathered(self.branches_after(after, limit)?)
+    }
+
+    /// One session, unless there is none of this name.
+    pub(crate) fn session(&self, session: &SessionId) -> Result<Option<SessionInfo>> {
+        Ok(self.gathered(self.ends_of(session)?)?.pop())
+    }
+
+    /// The sessions of these branches, which come in the order of their names.
+    fn gathered(&self, branches: Vec<(Arc<Branch>, End)>) -> Result<Vec<SessionInfo>> {
         let mut sessions: Vec<SessionInfo> = Vec::new();
-        for (branch, end) in self.branches_after(after, limit)? {
+        for (branch, end) in branches {
             let info = BranchInfo::new(&branch, end, |_| true);
             let is_main = info.place.branch.as_str() == MAIN;
             match sessions.last_mut().filter(|s| s.session == info.place.session) {

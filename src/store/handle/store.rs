@@ -288,6 +288,15 @@ impl Store {
         reader.sessions(after, limit.min(MAX_LISTING))
     }
 
+    /// One session, as a listing shows it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn session(&self, session: &SessionId) -> Result<SessionInfo> {
+        let reader = self.reader()?;
+        reader.session(session)?.ok_or_else(|| self.inner().identity().not_found("session", session))
+    }
+
     /// Up to `limit` names of sessions (10,000 at the most) after the given one, in their order. It costs less than
     /// [`sessions`](Self::sessions), which also says what they hold.
     ///

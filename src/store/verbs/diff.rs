@@ -5,6 +5,7 @@ use super::query::Query;
 use crate::engine::{Branch, Process};
 use crate::error::{Error, Result};
 use crate::event::{Address, Event, Invalid, Sequence};
+use crate::store::handle::reader::Reader;
 use crate::store::handle::store::Store;
 
 /// Two branches side by side.
@@ -48,16 +49,28 @@ impl Pair {
 #[derive(Debug)]
 #[must_use]
 pub struct Pairs {
-    process: Process,
+    reader: Reader,
     next: Sequence,
+    queries: (Query, Query),
     left: Events,
     right: Events,
     failed: bool,
 }
 
 impl Pairs {
+    /// Begins with this sequence, if it comes later: the events before it are not read.
+    pub fn from(mut self, first: impl Into<Sequence>) -> Self {
+        let first = first.into();
+        if first > self.next {
+            let side = |query: &Query| Events::new(self.reader.clone(), query.clone().from(first));
+            (self.left, self.right) = (side(&self.queries.0), side(&self.queries.1));
+            self.next = first;
+        }
+        self
+    }
+
     pub(crate) fn process(&self) -> &Process {
-        &self.process
+        self.reader.process()
     }
 }
 
@@ -118,15 +131,17 @@ impl Store {
         };
         let ((a, left_head), (b, right_head)) = (find(&left)?, find(&right)?);
         let common = Branch::common((&a, left_head), (&b, right_head));
-        let side = |address: Address, head: Sequence| {
+        let side = |address: &Address, head: Sequence| {
             let query = Query::branch(Address::from(address.place().clone()))?;
-            self.events(query.from(common.next()).to(head))
+            Ok::<_, Error>(query.from(common.next()).to(head))
         };
+        let queries = (side(&left, left_head)?, side(&right, right_head)?);
         let pairs = Pairs {
-            process: reader.process().clone(),
             next: common.next(),
-            left: side(left, left_head)?,
-            right: side(right, right_head)?,
+            left: self.events(queries.0.clone())?,
+            right: self.events(queries.1.clone())?,
+            queries,
+            reader,
             failed: false,
         };
         Ok(Diff { common, left: left_head, right: right_head, pairs })

@@ -99,6 +99,16 @@ impl Store {
         self.in_task(move |store| store.sessions(after.as_ref(), limit)).await
     }
 
+    /// [`session`](Self::session) as an async function. Dropping the future changes nothing; a read in progress continues, and
+    /// keeps the store open until it ends.
+    ///
+    /// # Errors
+    /// As [`session`](Self::session).
+    pub async fn session_async(&self, session: &SessionId) -> Result<SessionInfo> {
+        let session = session.clone();
+        self.in_task(move |store| store.session(&session)).await
+    }
+
     /// [`session_names`](Self::session_names) as an async function. Dropping the future changes nothing; a read in progress
     /// continues, and keeps the store open until it ends.
     ///

@@ -225,6 +225,10 @@ fn listings_show_every_session_and_branch(home: &mut dyn Home) -> CaseOutcome {
         }
         equal("page by page", found, due.clone())?;
     }
+    for info in store.sessions(None, 100)? {
+        equal("one session", store.session(&info.session)?, info)?;
+    }
+    refused!(store.session(&SessionId::new("a2")?), Error::NotFound { .. });
     let branches: Vec<_> = store
         .branches(&SessionId::new("a1")?)?
         .into_iter()
@@ -267,5 +271,10 @@ fn two_branches_are_compared_from_where_they_diverge(home: &mut dyn Home) -> Cas
         pairs.push((numbers(pair.left.as_slice())?, numbers(pair.right.as_slice())?));
     }
     equal("what follows", pairs, vec![(vec![3], vec![4]), (vec![], vec![5]), (vec![], vec![6])])?;
+    for (first, left) in [(0, 3), (3, 3), (5, 2), (6, 1), (7, 0), (99, 0)] {
+        let pairs = store.diff("s", "s/b")?.pairs.from(first);
+        let sequences: Vec<u64> = pairs.map(|pair| Ok(pair?.sequence.get())).collect::<Result<_>>()?;
+        equal("what follows from there on", sequences, (7 - left..7).collect())?;
+    }
     holds("a branch is its own equal", store.diff("s", "s")?.pairs.next().is_none())
 }

@@ -2,6 +2,7 @@
 
 use retold::NewEvent;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 
 use super::{did, each, filled, got};
 use crate::harness::{Served, soon};
@@ -87,6 +88,65 @@ async fn a_delivery_is_acknowledged_once_with_what_came_of_it() {
 }
 
 #[tokio::test]
+async fn dead_letters_that_are_worked_off_page_by_page_come_once_each() {
+    let served = filled().await;
+    mailer(&served).await;
+    for session in ["run-7", "run-8", "run-9"] {
+        served.store.append(session, NewEvent::new("mail.requested")).unwrap();
+        let (_, delivered) = work(&served, "next", json!({ "wait": 20 })).await;
+        let parked = json!({ "token": delivered["token"], "reason": "no such host" });
+        assert_eq!(work(&served, "park", parked).await.0, 200);
+    }
+    let (mut seen, mut after) = (Vec::new(), String::new());
+    loop {
+        let (status, page) = got(&served, "reads", &format!("/v1/dead-letters?limit=1{after}")).await;
+        assert_eq!(status, 200, "{page}");
+        let position = page["dead_letters"][0]["position"].as_u64().unwrap();
+        seen.push(position);
+        let path = format!("/v1/dead-letters/mailer/{position}");
+        assert_eq!(did(&served, "all", "DELETE", &path, json!({})).await.0, 200);
+        let Some(next) = page["next"].as_str() else { break };
+        after = format!("&after={next}");
+    }
+    assert_eq!(seen, [8, 9, 10]);
+}
+
+#[tokio::test]
+async fn a_wait_ends_before_the_time_of_its_request() {
+    let served = Served::limited(|limits| limits.request_time = std::time::Duration::from_millis(600)).await;
+    served.put("/v1/consumers/mailer", &json!({})).await;
+    let answer = served.post("/v1/consumers/mailer/next", &json!({ "wait": 25 })).await;
+    assert_eq!(answer.status, 204, "{}", answer.text());
+}
+
+#[tokio::test]
+async fn an_event_that_was_waited_for_by_one_who_went_away_goes_to_the_next() {
+    let served = filled().await;
+    let once = json!({ "types": ["mail.*"], "max_deliveries": 1 });
+    assert_eq!(did(&served, "all", "PUT", "/v1/consumers/mailer", once).await.0, 201);
+    let body = r#"{"wait": 20}"#;
+    let request = format!(
+        "POST /v1/consumers/mailer/next HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer all\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    for n in 1..=3u64 {
+        served.connections(0).await;
+        let mut gone = served.connect().await;
+        gone.write_all(request.as_bytes()).await.unwrap();
+        served.connections(1).await;
+        // It goes away while it waits.
+        drop(gone);
+        served.connections(0).await;
+        served.store.append_async("run-7", NewEvent::new("mail.requested")).await.unwrap();
+        let (status, delivered) = work(&served, "next", json!({ "wait": 20 })).await;
+        assert_eq!((status, &delivered["deliveries"]), (200, &json!(1)), "{n}: {delivered}");
+        assert_eq!(work(&served, "ack", json!({ "token": delivered["token"] })).await.0, 200);
+    }
+    assert_eq!(served.store.consumers().info_async("mailer").await.unwrap().dead_letters, 0);
+}
+
+#[tokio::test]
 async fn what_fails_is_delivered_again_and_then_a_dead_letter() {
     let served = filled().await;
     mailer(&served).await;
@@ -124,7 +184,7 @@ async fn what_fails_is_delivered_again_and_then_a_dead_letter() {
         did(&served, "all", "DELETE", "/v1/dead-letters/mailer", json!({})).await.1["dead_letters"],
         0
     );
-    for bad in ["?after=x", "?owner=a%2Fb", "?limit=0"] {
+    for bad in ["?after=x", "?owner=a%2Fb", "?limit=0", "?owner=mailer&after=other@1"] {
         assert_eq!(got(&served, "reads", &format!("/v1/dead-letters{bad}")).await.0, 400, "{bad}");
     }
 }

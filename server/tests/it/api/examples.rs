@@ -2,7 +2,6 @@
 
 use retold_server::Config;
 use retold_server::Tokens;
-use serde_json::Value;
 
 use crate::harness::Served;
 
@@ -34,11 +33,15 @@ async fn every_example_is_answered_with_its_status() {
         let words = words(command.trim());
         let option = |name: &str| words.iter().position(|word| word == name).map(|at| words[at + 1].clone());
         let path = words.iter().find_map(|word| word.strip_prefix("$URL")).unwrap();
-        let method = option("-X").unwrap_or_else(|| "GET".to_owned());
-        let mut ask = served.ask(&method, path);
-        if let Some(body) = option("-d") {
-            ask = ask.json(&serde_json::from_str::<Value>(&body).unwrap());
-        }
+        let (json, form) = (option("--json"), option("-d"));
+        let usual = if json.is_some() || form.is_some() { "POST" } else { "GET" };
+        let ask = served.ask(option("-X").as_deref().unwrap_or(usual), path);
+        // As curl sends it.
+        let ask = match (json, form) {
+            (Some(body), _) => ask.header("accept", "application/json").body("application/json", body),
+            (None, Some(body)) => ask.body("application/x-www-form-urlencoded", body),
+            (None, None) => ask.header("accept", "*/*"),
+        };
         let answer = ask.send().await;
         assert_eq!(answer.status.to_string(), status.trim(), "{line}: {}", answer.text());
         run += 1;

@@ -3,6 +3,7 @@
 use retold::{NewEvent, Store};
 use retold_server::Scope;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use crate::harness::Served;
 
@@ -61,7 +62,47 @@ pub(crate) async fn got(served: &Served, token: &str, path: &str) -> (u16, Value
     if answer.status >= 400 {
         answer.problem();
     }
+    is_documented(served, "GET", path, answer.status).await;
     (answer.status, answer.json())
+}
+
+/// The statuses of all operations: method, parts of the path, statuses.
+type Statuses = Vec<(String, Vec<String>, Vec<String>)>;
+
+static STATUSES: OnceCell<Statuses> = OnceCell::const_new();
+
+async fn statuses(served: &Served) -> Statuses {
+    let described = served.get("/v1/openapi.json").await.json();
+    let mut all = Vec::new();
+    for (path, item) in described["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let parts = path.split('/').map(str::to_owned).collect();
+            let statuses = operation["responses"].as_object().unwrap().keys().cloned().collect();
+            all.push((method.to_uppercase(), parts, statuses));
+        }
+    }
+    all
+}
+
+/// Whatever an operation answers is in its description.
+pub(crate) async fn is_documented(served: &Served, method: &str, path: &str, status: u16) {
+    let path = path.split('?').next().unwrap();
+    let parts: Vec<&str> = path.split('/').collect();
+    let fits = |(own, of, _): &&(String, Vec<String>, Vec<String>)| {
+        let is_alike = |(of, part): (&String, &&str)| of.starts_with('{') || of == part;
+        own == method && of.len() == parts.len() && of.iter().zip(&parts).all(is_alike)
+    };
+    let all = STATUSES.get_or_init(|| statuses(served)).await;
+    // Of those that fit, the one with the most that is spelled out.
+    let named = |(_, of, _): &&(String, Vec<String>, Vec<String>)| {
+        of.iter().filter(|part| !part.starts_with('{')).count()
+    };
+    let of = all.iter().filter(fits).max_by_key(named);
+    let (_, _, statuses) = of.unwrap_or_else(|| panic!("{method} {path} is not described"));
+    assert!(
+        statuses.contains(&status.to_string()),
+        "{method} {path} answers {status}, which is not described"
+    );
 }
 
 /// The answer to a request with a body.
@@ -70,6 +111,7 @@ pub(crate) async fn did(served: &Served, token: &str, method: &str, path: &str, 
     if answer.status >= 400 {
         answer.problem();
     }
+    is_documented(served, method, path, answer.status).await;
     (answer.status, if answer.body.is_empty() { Value::Null } else { answer.json() })
 }
 

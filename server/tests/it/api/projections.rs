@@ -68,6 +68,22 @@ async fn states_are_listed_for_those_who_may_read_them() {
     assert_eq!((each(&rest["states"], "of"), &rest["next"]), (vec!["run-7/retry"], &json!("run-7/retry")));
 }
 
+/// An event of a session that nobody folds for a token that may not read it.
+#[tokio::test]
+async fn what_cannot_be_folded_in_other_sessions_is_not_told_and_stops_no_list() {
+    let served = filled().await;
+    let page = "/v1/projections/counts/list?limit=2";
+    let (_, before) = got(&served, "runs-read", page).await;
+    for n in 0..40 {
+        served.store.append(format!("other-{n}").as_str(), retold::NewEvent::new("step.done")).unwrap();
+    }
+    served.store.lifecycle().delete("other").unwrap();
+    let (status, after) = got(&served, "runs-read", page).await;
+    assert_eq!((status, &after), (200, &before));
+    assert_eq!(after["next"], "run-7/retry");
+    assert_eq!(got(&served, "runs-read", "/v1/projections/counts/list?after=a%2Fb%2Fc").await.0, 400);
+}
+
 #[tokio::test]
 async fn a_projection_that_raises_events_is_not_started_by_a_look() {
     let served = filled().await;

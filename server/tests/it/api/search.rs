@@ -1,5 +1,6 @@
 //! Finding events by what they say.
 
+use retold::{EventId, NewEvent};
 use serde_json::json;
 
 use super::{each, filled, got};
@@ -32,6 +33,22 @@ async fn hits_come_with_marks_and_in_pages() {
     ] {
         assert_eq!(got(&served, "reads", &format!("/v1/search{bad}")).await.0, 400, "{bad}");
     }
+}
+
+/// More than any search looks at, all better than the token's own.
+#[tokio::test]
+async fn what_others_say_does_not_crowd_out_what_a_token_may_find() {
+    let served = filled().await;
+    let (_, before) = got(&served, "runs-read", "/v1/search?q=login&limit=1").await;
+    for _ in 0..11 {
+        let said = NewEvent::new("message.user").data(json!({ "text": "login login login" }));
+        let much: Vec<NewEvent> = (0..1_000).map(|_| said.clone().with_id(EventId::new())).collect();
+        served.store.append("other", much).unwrap();
+    }
+    let (status, after) = got(&served, "runs-read", "/v1/search?q=login&limit=1").await;
+    assert_eq!((status, &after), (200, &before));
+    let (_, rest) = got(&served, "runs-read", "/v1/search?q=login&limit=9&offset=1").await;
+    assert_eq!((rest["hits"].as_array().unwrap().len(), &rest["next"]), (1, &json!(null)));
 }
 
 #[tokio::test]

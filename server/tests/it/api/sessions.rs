@@ -49,6 +49,31 @@ async fn a_list_has_pages_an_order_and_filters() {
     }
 }
 
+/// The session at the end of a page says where the next one begins.
+#[tokio::test]
+async fn pages_go_on_where_they_were_when_the_last_session_moves_or_goes() {
+    let served = filled().await;
+    let (_, first) = got(&served, "all", "/v1/sessions?limit=1").await;
+    assert_eq!(each(&first["sessions"], "session"), ["other"]);
+    let next = first["next"].as_str().unwrap().to_owned();
+    served.store.append("other", NewEvent::new("step.done")).unwrap();
+    let (_, second) = got(&served, "all", &format!("/v1/sessions?limit=1&after={next}")).await;
+    assert_eq!(each(&second["sessions"], "session"), ["run-8"]);
+    let next = second["next"].as_str().unwrap();
+    served.store.lifecycle().delete_session(&"run-8".parse().unwrap()).unwrap();
+    let (status, third) = got(&served, "all", &format!("/v1/sessions?limit=1&after={next}")).await;
+    assert_eq!(
+        (status, each(&third["sessions"], "session"), &third["next"]),
+        (200, vec!["run-7"], &json!(null))
+    );
+    let (status, problem) = got(&served, "all", &format!("/v1/sessions?sort=tokens&after={next}")).await;
+    assert_eq!(status, 400, "{problem}");
+    // The name of a session is a place too, and one that is not there is none.
+    let (_, named) = got(&served, "all", "/v1/sessions?after=other").await;
+    assert_eq!(each(&named["sessions"], "session"), ["run-7"]);
+    assert_eq!(got(&served, "all", "/v1/sessions?after=run-8").await.0, 404);
+}
+
 #[tokio::test]
 async fn a_token_for_some_sessions_is_told_of_no_others() {
     let served = filled().await;

@@ -1,8 +1,43 @@
 //! What is shown of a branch: messages, timeline, description, figures, and its difference from another.
 
+use retold::NewEvent;
 use serde_json::json;
 
 use super::{each, filled, got};
+
+#[tokio::test]
+async fn a_page_ends_also_when_hardly_anybody_speaks() {
+    let served = filled().await;
+    for _ in 0..11 {
+        let silent: Vec<NewEvent> = (0..1_000).map(|_| NewEvent::new("step.done")).collect();
+        served.store.append("run-8", silent).unwrap();
+    }
+    let said = NewEvent::new("message.assistant").data(json!({ "text": "at last" }));
+    served.store.append("run-8", said).unwrap();
+    let path = "/v1/sessions/run-8/show?speaker=assistant";
+    let (status, first) = got(&served, "runs-read", path).await;
+    assert_eq!((status, &first["entries"], &first["next"]), (200, &json!([]), &json!(10_001)));
+    let (_, second) = got(&served, "runs-read", &format!("{path}&from={}", first["next"])).await;
+    assert_eq!((second["entries"].as_array().unwrap().len(), &second["next"]), (1, &json!(null)));
+}
+
+#[tokio::test]
+async fn a_page_of_a_comparison_begins_where_it_is_asked_to() {
+    let served = filled().await;
+    let more = |n: usize| (0..n).map(|_| NewEvent::new("step.done")).collect::<Vec<_>>();
+    served.store.append("run-7", more(5)).unwrap();
+    served.store.append("run-7/retry", more(3)).unwrap();
+    let path = "/v1/diff?left=run-7/main&right=run-7/retry&limit=2";
+    let (mut seen, mut from) = (Vec::new(), String::new());
+    loop {
+        let (status, page) = got(&served, "runs-read", &format!("{path}{from}")).await;
+        assert_eq!((status, &page["common"]), (200, &json!(2)), "{page}");
+        seen.extend(page["pairs"].as_array().unwrap().iter().map(|pair| pair["sequence"].as_u64().unwrap()));
+        let Some(next) = page["next"].as_u64() else { break };
+        from = format!("&from={next}");
+    }
+    assert_eq!(seen, (3..=8).collect::<Vec<u64>>());
+}
 
 #[tokio::test]
 async fn messages_come_in_pages_with_who_says_them() {

@@ -15,7 +15,7 @@ async fn a_timer_is_made_listed_and_cancelled_in_its_session() {
     assert_eq!((status, &made["id"], &made["clock"]), (201, &json!(id), &json!("after")));
     assert_eq!(
         did(&served, "runs-append", "POST", "/v1/timers", timer).await.0,
-        201,
+        200,
         "the same again changes nothing"
     );
     let other = json!({ "session": "other", "event": { "type": "x", "id": id }, "after": "5m" });
@@ -125,6 +125,11 @@ async fn retention_deletes_what_is_over_a_limit_once_it_is_meant() {
     for bad in [
         json!({}),
         json!({ "max_sessions": 0 }),
+        json!({ "max_bytes": 0 }),
+        json!({ "max_events": 0, "max_sessions": 1 }),
+        json!({ "max_age": "0" }),
+        json!({ "max_age": "0s", "max_bytes": 1 }),
+        json!({ "max_age": "" }),
         json!({ "max_age": "soon" }),
         json!({ "sessions": "run-*" }),
     ] {
@@ -137,6 +142,31 @@ async fn retention_deletes_what_is_over_a_limit_once_it_is_meant() {
     did(&served, "all", "POST", path, policy(false)).await;
     assert_eq!(got(&served, "all", "/v1/sessions/run-7").await.0, 404);
     assert_eq!(got(&served, "all", "/v1/sessions/run-8").await.0, 200);
+}
+
+/// Their bodies are short, by which they are known here.
+#[tokio::test]
+async fn what_removes_or_copies_much_is_not_ended_by_the_time_of_a_request() {
+    let served = filled().await;
+    let long = "x".repeat(64 * 1024 + 1);
+    let branch = "/v1/sessions/run-7/branches/retry";
+    for (method, path, status) in [
+        ("POST", "/v1/backup", 413),
+        ("POST", "/v1/retention", 413),
+        ("DELETE", "/v1/sessions/run-7", 413),
+        ("DELETE", branch, 413),
+        ("POST", &format!("{branch}/truncate"), 413),
+        ("POST", &format!("{branch}/promote"), 413),
+        ("DELETE", "/v1/dead-letters/mailer", 413),
+        ("POST", "/v1/dead-letters/mailer/replay", 413),
+        ("POST", &format!("{branch}/close"), 400),
+        ("POST", "/v1/leases/run-7", 400),
+    ] {
+        let answer =
+            served.ask(method, path).token("all").body("application/json", long.clone()).send().await;
+        assert_eq!(answer.status, status, "{method} {path}: {}", answer.text());
+    }
+    assert_eq!(served.store.head("run-7").unwrap().get(), 3);
 }
 
 #[tokio::test]
@@ -157,6 +187,20 @@ async fn backups_are_made_into_the_folder_of_the_server_alone() {
     let (status, made) = did(&served, "all", "POST", "/v1/backup", json!({ "name": "a.redb" })).await;
     assert_eq!((status, &made["name"], &made["position"]), (201, &json!("a.redb"), &json!(7)));
     assert!(!made.to_string().contains("backups"), "{made}");
+    // Neither what is there nor what is not says where the folder is.
+    std::fs::write(backups.join("no-backup.redb"), "text").unwrap();
+    for (body, status) in [
+        (json!({ "name": "a.redb" }), 409),
+        (json!({ "name": "b.redb", "since": "none.redb" }), 404),
+        (json!({ "name": "b.redb", "since": "no-backup.redb" }), 400),
+    ] {
+        let (told, problem) = did(&served, "all", "POST", "/v1/backup", body.clone()).await;
+        assert_eq!(told, status, "{body}: {problem}");
+        assert!(!problem.to_string().contains(folder.path().to_str().unwrap()), "{problem}");
+    }
+    let (status, since) =
+        did(&served, "all", "POST", "/v1/backup", json!({ "name": "b.redb", "since": "a.redb" })).await;
+    assert_eq!((status, &since["name"]), (201, &json!("b.redb")));
     let copy = retold::Store::builder().read_only().open(backups.join("a.redb")).unwrap();
     assert_eq!(copy.committed().get(), 7);
     drop(copy);
