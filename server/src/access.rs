@@ -61,6 +61,12 @@ fn refused(token: &Token, scope: Scope, of: &str) -> Problem {
 }
 
 impl Access {
+    /// That of a token, for tests of what may be read.
+    #[cfg(test)]
+    pub(crate) fn with(token: Token) -> Self {
+        Self { token: Arc::new(token) }
+    }
+
     /// Who asks, by the request's headers.
     fn of(headers: &HeaderMap, app: &App) -> Result<Self, Problem> {
         let secret = secret(headers)?;

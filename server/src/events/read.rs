@@ -171,14 +171,14 @@ async fn answer(
             let permit = app.stream(access.token())?;
             let (of, by) = (feed.clone(), asked.clone());
             let query = app.call(move |store| lines::query(store, &of, &by)).await?;
-            let lines = lines::lines(app.store().clone(), query, (feed, asked, access), permit);
+            let lines = lines::lines(app, query, (feed, asked, access), permit);
             Ok(reply::with_type("application/x-ndjson", Body::from_stream(lines)))
         }
         How::Live => {
             asked.is_for_a_stream()?;
             let permit = app.stream(access.token())?;
             let begin = begin(headers, &asked)?;
-            let watch = Watch::open(app.store(), feed, access, asked.pick, begin, asked.raw).await?;
+            let watch = Watch::open(&app, feed, access, asked.text(), begin, asked.raw).await?;
             let frames = sse::frames(watch, asked.form, permit);
             Ok(reply::with_type("text/event-stream", Body::from_stream(frames)))
         }

@@ -243,7 +243,7 @@ impl Talk<'_> {
                 ("subscribed", id, self.subscriptions.add(app, access, subscribe).await)
             }
             Request::Filter { id, filter } => {
-                let done = self.subscriptions.filter(app, access, &id, &filter).await;
+                let done = self.subscriptions.filter(app, &id, &filter);
                 ("filtered", id, done)
             }
             Request::Credit { id, events } => {

@@ -135,7 +135,6 @@ async fn a_narrow_token_sees_nothing_of_the_rest() {
     loop {
         let frame = sse.next().await.unwrap();
         if frame.event == "caught-up" {
-            assert_eq!(frame.id, None, "a cursor here would count what others append");
             break;
         }
         frames.push(frame);
@@ -152,6 +151,153 @@ async fn a_narrow_token_sees_nothing_of_the_rest() {
     // To ask beyond the end is not answered with where it is.
     let mut beyond = served.ask("GET", "/v1/sessions/a-1/events?from=999999").token("a").sse().await;
     assert_eq!(beyond.frame().await.unwrap().retry, Some(1000));
+}
+
+#[tokio::test]
+async fn a_narrow_token_goes_on_where_it_caught_up() {
+    let served = Served::start(&[("a", Scope::Read, "a-*")]).await;
+    served.store.append("a-1", numbered(0)).unwrap();
+    for path in ["/v1/events?from=end", "/v1/sessions/a-1/events?from=end"] {
+        served.store.append("b-1", numbered(1)).unwrap();
+        let mut sse = served.ask("GET", path).token("a").sse().await;
+        let caught_up = sse.next().await.unwrap();
+        assert_eq!(caught_up.event, "caught-up");
+        drop(sse);
+        served.store.append("a-1", (2..5).map(numbered).collect::<Vec<_>>()).unwrap();
+        served.store.append("b-1", numbered(5)).unwrap();
+        let again = served.ask("GET", path).token("a").header("last-event-id", &caught_up.id.unwrap());
+        let mut again = again.sse().await;
+        let told = until_caught_up(&mut again).await;
+        let numbers: Vec<u64> =
+            told.iter().map(|frame| frame.json()["data"]["n"].as_u64().unwrap()).collect();
+        assert_eq!(numbers, [2, 3, 4], "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_narrow_token_is_told_of_no_gap() {
+    let served = Served::start(&[("a", Scope::Read, "a-*"), ("all", Scope::Read, "")]).await;
+    served.store.append("a-1", numbered(1)).unwrap();
+    served.store.append("b-1", (2..6).map(numbered).collect::<Vec<_>>()).unwrap();
+    served.store.append("a-1", numbered(6)).unwrap();
+    let mut ids = Vec::new();
+    for token in ["a", "all"] {
+        let first = served.ask("GET", "/v1/events").token(token).sse().await.next().await.unwrap();
+        ids.push(first.id.unwrap());
+    }
+    served.store.lifecycle().delete("b-1").unwrap();
+    for (token, id, due) in [("a", &ids[0], &["event"][..]), ("all", &ids[1], &["gap", "event"])] {
+        let mut again = served.ask("GET", "/v1/events").token(token).header("last-event-id", id).sse().await;
+        let names: Vec<String> =
+            until_caught_up(&mut again).await.into_iter().map(|frame| frame.event).collect();
+        assert_eq!(names, due, "{token}");
+    }
+}
+
+#[tokio::test]
+async fn a_narrow_token_makes_no_cursors_of_its_own() {
+    let served =
+        Served::start(&[("a", Scope::Read, "a-*"), ("b", Scope::Read, "b-*"), ("all", Scope::Read, "")])
+            .await;
+    for n in 1..10 {
+        served.store.append(if n % 2 == 0 { "a-1" } else { "b-1" }, numbered(n)).unwrap();
+    }
+    served.store.append("b-1", numbered(10)).unwrap();
+    let ids = async |token: &str, path: &str| {
+        let mut sse = served.ask("GET", path).token(token).sse().await;
+        let mut ids = Vec::new();
+        loop {
+            let frame = sse.next().await.unwrap();
+            ids.push(frame.id.unwrap());
+            if frame.event == "caught-up" {
+                return ids;
+            }
+        }
+    };
+    let refused = async |token: &str, path: &str, cursor: &str| {
+        let answer =
+            served.ask("GET", &format!("{path}?follow=sse&cursor={cursor}")).token(token).send().await;
+        assert_eq!((answer.status, answer.problem()), (400, "bad-cursor".to_owned()), "{cursor}");
+        answer.text().to_owned()
+    };
+    for path in ["/v1/events", "/v1/sessions/a-1/events"] {
+        // One that everything may be read with says more than a narrow token may ask: which event is where.
+        let mut why = std::collections::HashSet::new();
+        for wide in ids("all", path).await {
+            why.insert(refused("a", path, &wide).await);
+            why.insert(refused("a", path, wide.split('.').next().unwrap()).await);
+        }
+        let mine = ids("a", path).await;
+        for id in &mine {
+            let changed =
+                if id.starts_with('A') { format!("B{}", &id[1..]) } else { format!("A{}", &id[1..]) };
+            why.insert(refused("a", path, &changed).await);
+            why.insert(refused("a", path, &id[..id.len() - 4]).await);
+            assert!(id.parse::<retold::Cursor>().is_err());
+        }
+        assert_eq!(why.len(), 1, "{why:?}");
+        let lengths: std::collections::HashSet<usize> = mine.iter().map(String::len).collect();
+        assert_eq!(lengths.len(), 1, "{mine:?}");
+    }
+    let mine = ids("a", "/v1/events").await;
+    refused("b", "/v1/events", &mine[0]).await;
+    refused("a", "/v1/sessions/a-1/events", &mine[0]).await;
+    // The same place does not look the same: whether others append is not to be seen.
+    assert_ne!(mine, ids("a", "/v1/events").await);
+}
+
+#[tokio::test]
+async fn a_stream_that_fails_does_not_say_that_all_was_told() {
+    let served = Served::open().await;
+    served.store.append("s", numbered(1)).unwrap();
+    let mut sse = served.sse("/v1/sessions/s/branches/main/events").await;
+    assert_eq!(until_caught_up(&mut sse).await.len(), 1);
+    served.store.lifecycle().delete("s").unwrap();
+    let failed = sse.next().await.unwrap();
+    assert_eq!((failed.event.as_str(), &failed.json()["status"]), ("error", &json!(410)));
+    assert_eq!(sse.next().await, None);
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_with_its_store_does_not_say_that_the_branch_is_closed() {
+    let served = Served::open().await;
+    served.store.append("s", numbered(1)).unwrap();
+    let mut streams = Vec::new();
+    for path in ["/v1/events", "/v1/sessions/s/events", "/v1/sessions/s/branches/main/events"] {
+        let mut sse = served.sse(path).await;
+        until_caught_up(&mut sse).await;
+        streams.push(sse);
+    }
+    served.store.close().unwrap();
+    for mut sse in streams {
+        let end = sse.next().await.unwrap();
+        assert_eq!((end.event.as_str(), end.json()), ("end", json!({"reason": "closing"})));
+        assert_eq!(sse.next().await, None);
+    }
+}
+
+#[tokio::test]
+async fn what_is_left_out_is_not_told_of_as_stuck_either() {
+    let refuses = retold::schema::Upcaster::new("step.done", 1)
+        .to("step.done", 2)
+        .function(1, |_| Err("it is old".to_owned()));
+    let store = Store::builder().upcasts(retold::Upcasts::new([refuses]).unwrap()).in_memory().unwrap();
+    let served = Served::with(store, Config::new(Tokens::open())).await;
+    served.store.append("s", numbered(1).source("a")).unwrap();
+    served.store.append("s", NewEvent::new("tool.invoked").source("a")).unwrap();
+    let path = "/v1/sessions/s/branches/main/events";
+    for (query, count) in
+        [("source=a", 1), ("except=step.*", 0), ("type=tool.*", 0), ("type=step.*", 1), ("source=b", 0)]
+    {
+        let mut sse = served.sse(&format!("{path}?{query}")).await;
+        let frames = until_caught_up(&mut sse).await;
+        assert_eq!(frames.iter().filter(|frame| frame.event == "error").count(), count, "{query}");
+        let page = served.get(&format!("{path}?{query}")).await.json();
+        assert_eq!(page["errors"].as_array().map_or(0, Vec::len), count, "{query}");
+        let lines = served.get_as(&format!("{path}?{query}"), "application/x-ndjson").await;
+        let told = lines.text().lines().filter(|line| line.starts_with("{\"error\":")).count();
+        assert_eq!(told, count, "{query}");
+    }
 }
 
 #[tokio::test]
