@@ -98,7 +98,8 @@ fn secret(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, Problem> {
     Ok(Some(secret.trim().into()))
 }
 
-fn secret_of_a_socket(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+/// The secret of a WebSocket that has none in a header of its own.
+pub(crate) fn secret_of_a_socket(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     let upgrade = headers.get(header::UPGRADE)?.to_str().ok()?;
     if !upgrade.eq_ignore_ascii_case("websocket") {
         return None;

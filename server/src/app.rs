@@ -8,7 +8,7 @@ use retold::Store;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::{CALLS, Limits};
+use crate::limits::{CALLS, Limits, REPLAYS};
 use crate::metrics::Metrics;
 use crate::probe::Probe;
 use crate::problem::Problem;
@@ -31,6 +31,7 @@ struct Of {
     rates: Rates,
     metrics: Metrics,
     calls: Arc<Semaphore>,
+    replays: Arc<Semaphore>,
     closing: CancellationToken,
     backups: OnceLock<PathBuf>,
     probe: Probe,
@@ -42,7 +43,7 @@ impl App {
         let closing = CancellationToken::new();
         let streams = Streams::new(limits.streams, closing.clone());
         let rates = Rates::new(limits.requests_per_second);
-        let calls = Arc::new(Semaphore::new(CALLS));
+        let (calls, replays) = (Arc::new(Semaphore::new(CALLS)), Arc::new(Semaphore::new(REPLAYS)));
         let tokens = RwLock::new(Arc::new(tokens));
         let metrics = Metrics::default();
         Self {
@@ -54,6 +55,7 @@ impl App {
                 rates,
                 metrics,
                 calls,
+                replays,
                 closing,
                 backups: OnceLock::new(),
                 probe: Probe::default(),
@@ -125,6 +127,11 @@ impl App {
     /// The streams there are.
     pub(crate) fn streams(&self) -> &Streams {
         &self.of.streams
+    }
+
+    /// Allows to read what was recorded, for streams that have not caught up.
+    pub(crate) fn replays(&self) -> Arc<Semaphore> {
+        self.of.replays.clone()
     }
 
     /// Allows a stream, which keeps the permit as long as it lasts.

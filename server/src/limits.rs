@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Calls of the store that run at once: each has a thread while it runs.
 pub(crate) const CALLS: usize = 64;
+/// Streams that read what was recorded at once: so many threads are left to calls.
+pub(crate) const REPLAYS: usize = 64;
 /// Header lines of a request.
 pub(crate) const HEADER_LINES: usize = 100;
 /// What hyper buffers of a request's body for each connection, besides its header.

@@ -27,6 +27,7 @@ mod single;
 mod sse;
 mod stuck;
 mod subscriptions;
+mod turn;
 mod watch;
 mod web_messages;
 mod web_socket;

@@ -358,7 +358,7 @@ mod tests {
             PageCursors::of(store.id(), &Feed::All, None, &asked(&store, text).question, token("").token())
         };
         let at = |number, after| PagePlace { number, after, began: None };
-        let there = store.read(&retold::Query::all().from(20).limit(1).raw()).unwrap().events.remove(0);
+        let there = store.read(&retold::Query::all().from(20_u64).limit(1).raw()).unwrap().events.remove(0);
         assert_eq!(there.position().get(), 20);
         for (place, is_good) in [
             (at(21, Some(there.id())), true),

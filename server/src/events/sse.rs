@@ -71,6 +71,8 @@ pub(super) fn frames(
                     None => break,
                 }
             }
+            // It may take long to send this.
+            watch.rest();
             if !out.is_empty() {
                 yield Ok(Bytes::from(out));
             }

@@ -105,6 +105,8 @@ impl Subscriptions {
             if matches!(told, Told::Failed(_) | Told::End(_)) {
                 self.all.remove(turn);
             }
+            // It may take long to send this.
+            self.all.iter_mut().for_each(|one| one.watch.rest());
             return Poll::Ready(message);
         }
         Poll::Pending

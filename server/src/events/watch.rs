@@ -14,6 +14,7 @@ use super::feed::Feed;
 use super::line_cursor::{LineCursors, LinePlace};
 use super::pick::{Pick, PickText};
 use super::stuck;
+use super::turn::Turn;
 use crate::access::Access;
 use crate::app::App;
 use crate::problem::Problem;
@@ -84,6 +85,8 @@ pub(super) struct Watch {
     pick: Pick,
     cursors: LineCursors,
     is_narrow: bool,
+    /// To read what was recorded; nothing once it has caught up.
+    turn: Option<Turn>,
     /// After what was looked at last, whether it was told or not.
     at: Option<Cursor>,
     /// The last cursor that the reader has.
@@ -138,6 +141,7 @@ impl Watch {
             pick,
             cursors,
             is_narrow,
+            turn: Some(Turn::new(app.replays())),
             at: None,
             told_at: None,
             is_over: false,
@@ -161,6 +165,21 @@ impl Watch {
 
     /// The next, or `None` after the last one.
     pub(super) fn poll_told(&mut self, cx: &mut Context<'_>) -> Poll<Option<Told>> {
+        let told = self.poll_any(cx);
+        if told.is_ready() {
+            self.rest();
+        }
+        told
+    }
+
+    /// Lets others read, until this one is polled again.
+    pub(super) fn rest(&mut self) {
+        if let Some(turn) = &mut self.turn {
+            turn.rest();
+        }
+    }
+
+    fn poll_any(&mut self, cx: &mut Context<'_>) -> Poll<Option<Told>> {
         for _ in 0..IN_A_ROW {
             let told = if let Some(aside) = &mut self.aside {
                 let told = ready!(aside.as_mut().poll(cx));
@@ -169,6 +188,9 @@ impl Watch {
             } else if self.is_over {
                 return Poll::Ready(None);
             } else {
+                if let Some(turn) = &mut self.turn {
+                    ready!(turn.poll(cx));
+                }
                 match ready!(Pin::new(&mut self.following).poll_next(cx)) {
                     Some(item) => self.told(item),
                     None => {
@@ -182,6 +204,7 @@ impl Watch {
                 return Poll::Ready(Some(told));
             }
         }
+        self.rest();
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -194,6 +217,7 @@ impl Watch {
             }
             Ok(Followed::CaughtUp { cursor }) => {
                 self.at = Some(cursor);
+                self.turn = None;
                 Some(Told::CaughtUp { id: self.id(cursor) })
             }
             Ok(Followed::Gap { first, cursor }) => {
