@@ -8,6 +8,7 @@ use retold::Store;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::kept_key::{Key, kept};
 use crate::limits::{CALLS, Limits, REPLAYS};
 use crate::metrics::Metrics;
 use crate::probe::Probe;
@@ -34,6 +35,7 @@ struct Of {
     replays: Arc<Semaphore>,
     closing: CancellationToken,
     backups: OnceLock<PathBuf>,
+    cursor_key: OnceLock<Key>,
     probe: Probe,
 }
 
@@ -58,6 +60,7 @@ impl App {
                 replays,
                 closing,
                 backups: OnceLock::new(),
+                cursor_key: OnceLock::new(),
                 probe: Probe::default(),
             }),
         }
@@ -127,6 +130,11 @@ impl App {
     /// The streams there are.
     pub(crate) fn streams(&self) -> &Streams {
         &self.of.streams
+    }
+
+    /// What cursors are sealed with. The first time it is read from a small file.
+    pub(crate) fn cursor_key(&self) -> &Key {
+        self.of.cursor_key.get_or_init(|| kept(self.of.store.path()))
     }
 
     /// Allows to read what was recorded, for streams that have not caught up.

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::feed::{Feed, bad_cursor};
 use super::seal::Seal;
-use super::secret::secret;
+use crate::kept_key::Key;
 use crate::problem::Problem;
 use crate::tokens::Token;
 
@@ -35,13 +35,13 @@ pub(super) struct LinePlace {
 }
 
 impl LineCursors {
-    pub(super) fn of(store: StoreId, feed: &Feed, token: &Token) -> Self {
+    pub(super) fn of(key: &Key, store: StoreId, feed: &Feed, token: &Token) -> Self {
         let hash = Sha256::digest(feed.to_string());
         let stream = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
         let seal = feed.is_narrow(token).then(|| {
             let sessions = token.sessions.as_ref().map_or("", NamePattern::as_str);
             let (store, feed) = (store.uuid().into_bytes(), feed.to_string());
-            Seal::new(secret(), &[b"live", &store, feed.as_bytes(), sessions.as_bytes()])
+            Seal::new(key, &[b"live", &store, feed.as_bytes(), sessions.as_bytes()])
         });
         Self { stream, seal }
     }

@@ -22,7 +22,6 @@ mod read;
 mod receipt;
 mod reply;
 mod seal;
-mod secret;
 mod single;
 mod sse;
 mod stuck;

@@ -9,6 +9,7 @@ use super::feed::{Feed, bad_cursor};
 use super::page_cursor::{PageCursors, PagePlace};
 use super::stuck;
 use crate::access::Access;
+use crate::kept_key::Key;
 use crate::problem::Problem;
 use crate::tokens::Scope;
 
@@ -28,12 +29,19 @@ const BOUNDS: Bounds = Bounds { bytes: 8 * 1024 * 1024, looked_at: 100_000, at_o
 const STUCK: usize = 64;
 
 /// Reads a page, as JSON. Blocks.
-pub(super) fn page(store: &Store, feed: &Feed, asked: &Asked, access: &Access) -> Result<Vec<u8>, Problem> {
-    bounded(store, feed, asked, access, BOUNDS)
+pub(super) fn page(
+    store: &Store,
+    key: &Key,
+    feed: &Feed,
+    asked: &Asked,
+    access: &Access,
+) -> Result<Vec<u8>, Problem> {
+    bounded(store, key, feed, asked, access, BOUNDS)
 }
 
 fn bounded(
     store: &Store,
+    key: &Key,
     feed: &Feed,
     asked: &Asked,
     access: &Access,
@@ -42,7 +50,7 @@ fn bounded(
     let limit = asked.page_limit()?;
     let problem = |error| feed.problem(error, access);
     let (span, made) = span(store, feed, asked).map_err(problem)?;
-    let cursors = PageCursors::of(store.id(), feed, made, &asked.question, access.token());
+    let cursors = PageCursors::of(key, store.id(), feed, made, &asked.question, access.token());
     let begin = asked.cursor.as_deref().map(|cursor| cursors.open(cursor)).transpose()?;
     if let Some(begin) = &begin
         && !is_still_there(store, feed, begin, asked.reverse).map_err(problem)?
@@ -237,6 +245,7 @@ mod tests {
     use super::*;
     use crate::tokens::Token;
 
+    const KEY: Key = [7; 32];
     const SMALL: Bounds = Bounds { bytes: 2_000, looked_at: 7, at_once: (2, 5) };
 
     fn token(sessions: &str) -> Access {
@@ -255,7 +264,7 @@ mod tests {
     }
 
     fn read(store: &Store, feed: &Feed, text: &str, access: &Access) -> Value {
-        let page = bounded(store, feed, &asked(store, text), access, SMALL).unwrap();
+        let page = bounded(store, &KEY, feed, &asked(store, text), access, SMALL).unwrap();
         serde_json::from_slice(&page).unwrap()
     }
 
@@ -330,8 +339,14 @@ mod tests {
             let access = token(sessions);
             let page = read(&store, &Feed::All, text, &access);
             assert_eq!((page["events"].as_array().unwrap().len(), page.get("errors")), (0, None), "{text}");
-            let cursors =
-                PageCursors::of(store.id(), &Feed::All, None, &asked(&store, text).question, access.token());
+            let cursors = PageCursors::of(
+                &KEY,
+                store.id(),
+                &Feed::All,
+                None,
+                &asked(&store, text).question,
+                access.token(),
+            );
             let next = cursors.open(page["next"].as_str().expect("it goes on")).unwrap();
             assert_eq!(next.number, most + 1, "{text}");
             assert_eq!(paged(&store, &Feed::All, text, &access).0, [40], "{text}");
@@ -351,11 +366,18 @@ mod tests {
         assert_eq!(read(&store, &feed, &again, &token(""))["events"][0]["sequence"], 4);
         store.lifecycle().delete("b").unwrap();
         store.append("b", (0..10).map(numbered).collect::<Vec<_>>()).unwrap();
-        let refused = bounded(&store, &feed, &asked(&store, &again), &token(""), SMALL).unwrap_err();
+        let refused = bounded(&store, &KEY, &feed, &asked(&store, &again), &token(""), SMALL).unwrap_err();
         assert_eq!(refused.name(), "bad-cursor");
         // Restored, it may have another event where the page ended.
         let cursors = |text: &str| {
-            PageCursors::of(store.id(), &Feed::All, None, &asked(&store, text).question, token("").token())
+            PageCursors::of(
+                &KEY,
+                store.id(),
+                &Feed::All,
+                None,
+                &asked(&store, text).question,
+                token("").token(),
+            )
         };
         let at = |number, after| PagePlace { number, after, began: None };
         let there = store.read(&retold::Query::all().from(20_u64).limit(1).raw()).unwrap().events.remove(0);
@@ -368,7 +390,7 @@ mod tests {
             (at(2, Some(EventId::new())), true),
         ] {
             let text = format!("limit=3&cursor={}", cursors("").seal(place));
-            let page = bounded(&store, &Feed::All, &asked(&store, &text), &token(""), SMALL);
+            let page = bounded(&store, &KEY, &Feed::All, &asked(&store, &text), &token(""), SMALL);
             assert_eq!(page.is_ok(), is_good, "{place:?}");
         }
         // Spans are before the first page.

@@ -7,7 +7,7 @@ use retold::{EventId, StoreId, Timestamp};
 
 use super::feed::{Feed, bad_cursor};
 use super::seal::Seal;
-use super::secret::secret;
+use crate::kept_key::Key;
 use crate::problem::Problem;
 use crate::tokens::Token;
 
@@ -31,6 +31,7 @@ pub(super) struct PagePlace {
 impl PageCursors {
     /// For the question that this token asks. `made` is when the branch was: one of the same name may come after it.
     pub(super) fn of(
+        key: &Key,
         store: StoreId,
         feed: &Feed,
         made: Option<Timestamp>,
@@ -41,7 +42,7 @@ impl PageCursors {
         let (store, feed) = (store.uuid().into_bytes(), feed.to_string());
         let made = made.map_or(0, Timestamp::micros).to_be_bytes();
         let asked = [feed.as_bytes(), sessions.as_bytes(), question.as_bytes()];
-        Self { seal: Seal::new(secret(), &[&[b"page", &store[..], &made], &asked[..]].concat()) }
+        Self { seal: Seal::new(key, &[&[b"page", &store[..], &made], &asked[..]].concat()) }
     }
 
     /// The cursor of a place.
@@ -78,7 +79,7 @@ mod tests {
     fn cursors(store: StoreId, made: i64, question: &str, sessions: Option<&str>) -> PageCursors {
         let mut token = Token::local();
         token.sessions = sessions.map(|of| NamePattern::new(of).unwrap());
-        PageCursors::of(store, &Feed::All, Some(Timestamp::from_micros(made)), question, &token)
+        PageCursors::of(&[7; 32], store, &Feed::All, Some(Timestamp::from_micros(made)), question, &token)
     }
 
     #[test]

@@ -164,7 +164,8 @@ async fn answer(
     let how = if asked.is_followed { How::Live } else { How::of(headers) };
     match how {
         How::Page => {
-            let page = app.call(move |store| page::page(store, &feed, &asked, &access)).await?;
+            let key = *app.cursor_key();
+            let page = app.call(move |store| page::page(store, &key, &feed, &asked, &access)).await?;
             Ok(reply::json(page))
         }
         How::Lines => {

@@ -106,7 +106,7 @@ impl Watch {
     ) -> Result<Self, Problem> {
         feed.allowed(&access)?;
         let store = app.store();
-        let cursors = LineCursors::of(store.id(), &feed, access.token());
+        let cursors = LineCursors::of(app.cursor_key(), store.id(), &feed, access.token());
         let is_narrow = feed.is_narrow(access.token());
         let place = match &begin {
             Begin::From(_) => None,

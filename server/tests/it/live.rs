@@ -175,6 +175,29 @@ async fn a_narrow_token_goes_on_where_it_caught_up() {
 }
 
 #[tokio::test]
+async fn cursors_of_a_narrow_token_outlive_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path().join("runs.redb")).unwrap();
+    let config = Config::new(crate::harness::tokens_of(&[("a", Scope::Read, "a-*")]));
+    let served = Served::with(store, config).await;
+    for n in 0..4 {
+        served.store.append(["a-1", "b-1"][n as usize % 2], numbered(n)).unwrap();
+    }
+    let mut sse = served.ask("GET", "/v1/events").token("a").sse().await;
+    until_caught_up(&mut sse).await;
+    let mut sse = served.ask("GET", "/v1/events?from=end").token("a").sse().await;
+    let id = sse.next().await.unwrap().id.unwrap();
+    let page = served.ask("GET", "/v1/events?limit=1").token("a").send().await.json();
+    let served = served.restart().await;
+    served.store.append("a-1", numbered(4)).unwrap();
+    let again = served.ask("GET", "/v1/events").token("a").header("last-event-id", &id);
+    assert_eq!(again.sse().await.next().await.unwrap().json()["data"]["n"], 4);
+    let next = format!("/v1/events?limit=1&cursor={}", page["next"].as_str().unwrap());
+    let next = served.ask("GET", &next).token("a").send().await;
+    assert_eq!(next.json()["events"][0]["data"]["n"], 2, "{}", next.text());
+}
+
+#[tokio::test]
 async fn a_narrow_token_is_told_of_no_gap() {
     let served = Served::start(&[("a", Scope::Read, "a-*"), ("all", Scope::Read, "")]).await;
     served.store.append("a-1", numbered(1)).unwrap();
