@@ -39,6 +39,7 @@ pub(super) fn frames(
                 told = watch.next() => Next::Told(told),
                 () = sleep_until(quiet) => Next::Silence,
             };
+            watch.rest();
             let mut next = match next {
                 Next::Told(told) => told,
                 Next::Silence => {

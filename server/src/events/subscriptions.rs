@@ -89,6 +89,11 @@ impl Subscriptions {
             .ok_or_else(|| Problem::not_found(format!("there is no subscription {id:?} here")))
     }
 
+    /// Lets others read, until these are asked again.
+    pub(super) fn rest(&mut self) {
+        self.all.iter_mut().for_each(|one| one.watch.rest());
+    }
+
     /// The next message of any of them. Dropping the future loses nothing.
     pub(super) async fn next(&mut self) -> String {
         std::future::poll_fn(|cx| self.poll_message(cx)).await
@@ -105,8 +110,6 @@ impl Subscriptions {
             if matches!(told, Told::Failed(_) | Told::End(_)) {
                 self.all.remove(turn);
             }
-            // It may take long to send this.
-            self.all.iter_mut().for_each(|one| one.watch.rest());
             return Poll::Ready(message);
         }
         Poll::Pending

@@ -29,8 +29,8 @@ const MESSAGE_BYTES: usize = 64 * 1024;
 const AUTH_TIME: Duration = Duration::from_secs(10);
 /// Silence after which a ping is sent.
 const SILENCE: Duration = Duration::from_secs(10);
-/// How long a client may be silent, though it is pinged: then it is out of reach.
-const OUT_OF_REACH: Duration = Duration::from_secs(30);
+/// How long a client may leave a ping without an answer: then it is out of reach.
+const OUT_OF_REACH: Duration = Duration::from_secs(20);
 /// How long a client has to take the last words.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -96,8 +96,7 @@ async fn talk(app: App, access: Option<Access>, mut socket: WebSocket) {
             Ok(permit) => {
                 let ends = permit.ends().clone();
                 let subscriptions = Subscriptions::default();
-                let mut talk =
-                    Talk { app, access, socket: &mut socket, ends, subscriptions, heard: Instant::now() };
+                let mut talk = Talk { app, access, socket: &mut socket, ends, subscriptions, pinged: None };
                 talk.run().await
             }
             Err(problem) => Ending::Close(close_code::AGAIN, problem.detail().to_owned()),
@@ -214,8 +213,8 @@ struct Talk<'a> {
     socket: &'a mut WebSocket,
     ends: CancellationToken,
     subscriptions: Subscriptions,
-    /// When anything came from the client.
-    heard: Instant,
+    /// When it was pinged, if nothing has come from it since.
+    pinged: Option<Instant>,
 }
 
 enum Next {
@@ -244,7 +243,7 @@ impl Talk<'_> {
                 return Err(away());
             }
             heard = heard(self.socket) => {
-                self.heard = Instant::now();
+                self.pinged = None;
                 match heard? {
                     Some(text) => Next::Asked(text),
                     None => return Ok(()),
@@ -260,13 +259,17 @@ impl Talk<'_> {
                 self.send(Message::text(answer)).await
             }
             Next::Message(message) => self.send(Message::text(message)).await,
-            Next::Silence if self.heard.elapsed() >= OUT_OF_REACH => Err(Ending::Left),
-            Next::Silence => self.send(Message::Ping(bytes::Bytes::new())).await,
+            Next::Silence if self.pinged.is_some_and(|at| at.elapsed() >= OUT_OF_REACH) => Err(Ending::Left),
+            Next::Silence => {
+                self.pinged.get_or_insert_with(Instant::now);
+                self.send(Message::Ping(bytes::Bytes::new())).await
+            }
         }
     }
 
     /// A client that takes nothing holds up nobody but itself, and not the end of the server.
     async fn send(&mut self, message: Message) -> Result<(), Ending> {
+        self.subscriptions.rest();
         tokio::select! {
             biased;
             sent = self.socket.send(message) => sent.map_err(broken),

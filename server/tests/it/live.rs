@@ -68,7 +68,10 @@ async fn a_cursor_of_another_stream_is_refused() {
     for bad in ["limit=1", "reverse=true", "to=3", "cursor=x", "from=1&cursor=x"] {
         assert_eq!(served.get(&format!("/v1/events?follow=sse&{bad}")).await.status, 400, "{bad}");
     }
-    assert_eq!(served.get("/v1/sessions/s/branches/none/events?follow=sse").await.status, 404);
+    for none in ["s/branches/none", "none/branches/main", "none"] {
+        let refused = served.get(&format!("/v1/sessions/{none}/events?follow=sse")).await;
+        assert_eq!(refused.problem(), "not-found", "{none}");
+    }
 }
 
 #[tokio::test]
@@ -366,6 +369,61 @@ async fn a_reader_that_takes_nothing_holds_up_nobody() {
 }
 
 #[tokio::test]
+async fn a_reader_that_takes_nothing_is_cut_off() {
+    let served = Served::limited(|limits| limits.stall_time = std::time::Duration::from_millis(100)).await;
+    let text = "x".repeat(1024 * 1024);
+    served.store.append("s", NewEvent::new("a")).unwrap();
+    let mut slow = served.sse("/v1/sessions/s/events").await;
+    slow.next().await.unwrap();
+    // More than what is buffered on the way.
+    for _ in 0..64 {
+        served.store.append("s", NewEvent::new("big.event").data(json!({ "text": text }))).unwrap();
+    }
+    served.connections(0).await;
+}
+
+#[tokio::test]
+async fn streams_that_are_not_read_keep_no_turn() {
+    let served = Served::open().await;
+    let text = "x".repeat(64 * 1024);
+    for _ in 0..5 {
+        let events: Vec<NewEvent> =
+            (0..20).map(|_| NewEvent::new("big.event").data(json!({ "text": text }))).collect();
+        served.store.append("s", events).unwrap();
+    }
+    let mut slow = Vec::new();
+    // More than have a turn at once.
+    for _ in 0..66 {
+        slow.push(served.sse("/v1/sessions/s/events").await);
+    }
+    let mut sse = served.sse("/v1/sessions/s/events").await;
+    assert_eq!(until_caught_up(&mut sse).await.len(), 100);
+}
+
+#[tokio::test]
+async fn a_span_is_before_the_first_request_of_a_stream() {
+    let served = Served::open().await;
+    let now = retold::Timestamp::now().micros();
+    let at = |hours: i64| retold::Timestamp::from_micros(now - hours * 3_600_000_000);
+    served.store.append("s", vec![numbered(1).occurred(at(0)), numbered(2).occurred(at(3))]).unwrap();
+    let path = "/v1/sessions/s/branches/main/events?since=2h";
+    let first = served.sse(path).await.next().await.unwrap();
+    assert_eq!(first.json()["data"]["n"], 1);
+    let id = first.id.unwrap();
+    let again = |id: &str| served.ask("GET", path).header("last-event-id", id);
+    assert_eq!(again(&id).sse().await.next().await.unwrap().event, "caught-up");
+    // As if that had been two hours ago.
+    let (cursor, began) = id.rsplit_once('.').unwrap();
+    let began = began.parse::<i64>().unwrap() - 2 * 3_600_000_000;
+    let event = again(&format!("{cursor}.{began}")).sse().await.next().await.unwrap();
+    assert_eq!(event.json()["data"]["n"], 2);
+    assert_eq!(
+        served.ask("GET", path).header("last-event-id", &format!("{cursor}.x")).send().await.status,
+        400
+    );
+}
+
+#[tokio::test]
 async fn what_was_removed_is_a_gap() {
     let served = Served::open().await;
     served.store.append("s", (1..=5).map(numbered).collect::<Vec<_>>()).unwrap();
@@ -376,6 +434,16 @@ async fn what_was_removed_is_a_gap() {
     let gap = sse.next().await.unwrap();
     assert_eq!((gap.event.as_str(), gap.json()), ("gap", json!({"first": 4})));
     assert_eq!(sse.next().await.unwrap().json()["sequence"], 4);
+    let from = "/v1/sessions/s/branches/main/events?from=2";
+    for accept in ["application/json", "application/x-ndjson"] {
+        let gone = served.get_as(from, accept).await;
+        assert_eq!((gone.status, gone.problem()), (410, "truncated".to_owned()), "{accept}");
+    }
+    let page = served.get(&path).await;
+    assert_eq!(page.problem(), "bad-cursor", "a live stream's is not a page's");
+    let lines = served.get_as("/v1/sessions/s/branches/main/events", "application/x-ndjson").await;
+    assert_eq!((lines.status, lines.text().lines().count()), (200, 2));
+    assert_eq!(lines.header("cache-control"), Some("no-store, no-transform"));
 }
 
 #[tokio::test]

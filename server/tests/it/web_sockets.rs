@@ -1,15 +1,17 @@
 //! Live events over a WebSocket.
 
+use std::time::Duration;
+
 use futures_util::{SinkExt, StreamExt};
-use retold::NewEvent;
-use retold_server::Scope;
+use retold::{NewEvent, Store};
+use retold_server::{Config, Scope};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use crate::harness::{Served, soon};
+use crate::harness::{Served, soon, tokens_of};
 
 struct Socket(WebSocketStream<TcpStream>);
 
@@ -227,7 +229,7 @@ async fn a_token_comes_by_header_or_with_the_first_message() {
         socket.say(json!({"op": "subscribe", "id": "x"})).await;
         socket.control("subscribed").await;
         assert_eq!(socket.hear().await["data"]["n"], 1);
-        socket.control("caught-up").await;
+        assert!(socket.control("caught-up").await["cursor"].is_string());
     }
     for first in [
         json!({"op": "auth", "token": "wrong"}),
@@ -257,8 +259,70 @@ async fn what_is_no_message_closes_the_connection_with_its_code() {
         assert_eq!(socket.closed().await, code, "{}", message.len());
     }
     let plain = served.get("/v1/live").await;
-    assert!((400..500).contains(&plain.status), "{plain:?}");
-    plain.problem();
+    assert_eq!((plain.status, plain.problem()), (426, "no-websocket".to_owned()), "{plain:?}");
+}
+
+#[tokio::test]
+async fn a_message_counts_as_a_request() {
+    let mut config = Config::new(tokens_of(&[("a", Scope::Read, "")]));
+    // So few that none comes back while the test runs.
+    config.limits.requests_per_second = Some(3);
+    let served = Served::with(Store::in_memory().unwrap(), config).await;
+    let mut socket = Socket::open(&served, Some("a")).await;
+    let mut refused = 0;
+    for n in 0..20 {
+        socket.say(json!({"op": "subscribe", "id": n.to_string(), "from": "end"})).await;
+        let heard = loop {
+            let heard = socket.hear().await;
+            if heard["control"] != "caught-up" {
+                break heard;
+            }
+        };
+        assert_eq!(heard["subscription"], n.to_string());
+        if heard["control"] == "error" {
+            assert_eq!(heard["problem"]["type"], "urn:retold:problem:too-many-requests", "{heard}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 0);
+}
+
+#[tokio::test]
+async fn a_client_that_is_out_of_reach_is_left() {
+    let served = Served::open().await;
+    let mut away = Socket::open(&served, None).await;
+    away.say(json!({"op": "subscribe", "id": "a"})).await;
+    away.control("subscribed").await;
+    away.control("caught-up").await;
+    served.connections(1).await;
+    tokio::time::pause();
+    // It reads nothing, so it answers no ping.
+    for _ in 0..8 {
+        tokio::time::advance(Duration::from_secs(5)).await;
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+    tokio::time::resume();
+    served.connections(0).await;
+    assert_eq!(served.app.connections(), 0);
+}
+
+#[tokio::test]
+async fn a_token_is_a_second_protocol() {
+    let served = Served::start(&[("a b", Scope::Read, "")]).await;
+    let upgrade = |protocols: &str| {
+        let ask =
+            served.ask("GET", "/v1/live").header("connection", "upgrade").header("upgrade", "websocket");
+        let ask =
+            ask.header("sec-websocket-version", "13").header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+        ask.header("sec-websocket-protocol", protocols)
+    };
+    let (known, _open) = upgrade("cloudevents.json, bearer.a%20b").response().await;
+    assert_eq!(known.status(), 101);
+    assert_eq!(known.headers()["sec-websocket-protocol"], "cloudevents.json");
+    // It is told at once, not after the time for a first message.
+    assert_eq!(upgrade("cloudevents.json, bearer.wrong").send().await.problem(), "unauthorized");
 }
 
 #[tokio::test]
