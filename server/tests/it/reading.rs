@@ -50,7 +50,9 @@ const MORE: [(&str, fn(&Event) -> bool); 7] = [
     ("source=y", |event| event.source() == Some("y")),
     ("actor=x", |event| event.actor() == Some("x")),
     ("correlation=c-3", |event| event.correlation() == Some("c-3")),
-    ("where=%2Fn%20%3E%2020", |event| event.json::<Value>().unwrap()["n"].as_u64().is_some_and(|n| n > 20)),
+    ("where=%2Fn%20%3E%2020", |event| {
+        event.json::<Value>().is_ok_and(|value| value["n"].as_u64().is_some_and(|n| n > 20))
+    }),
     ("since=1970-01-01T00:00:10Z", |event| event.occurred().micros() >= 10_000_000),
     ("until=1970-01-01T00:00:30Z&except=step.*", |event| {
         event.occurred().micros() < 30_000_000 && !event.kind().starts_with("step.")
