@@ -62,6 +62,12 @@ fn refused(token: &Token, scope: Scope, of: &str) -> Problem {
 }
 
 impl Access {
+    /// That of a token, for tests of what may be read.
+    #[cfg(test)]
+    pub(crate) fn with(token: Token) -> Self {
+        Self { token: Arc::new(token) }
+    }
+
     /// Who asks, by the request's headers.
     fn of(headers: &HeaderMap, app: &App) -> Result<Self, Problem> {
         let secret = secret(headers)?;
@@ -93,7 +99,8 @@ fn secret(headers: &HeaderMap) -> Result<Option<Cow<'_, str>>, Problem> {
     Ok(Some(secret.trim().into()))
 }
 
-fn secret_of_a_socket(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+/// The secret of a WebSocket that has none in a header of its own.
+pub(crate) fn secret_of_a_socket(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     let upgrade = headers.get(header::UPGRADE)?.to_str().ok()?;
     if !upgrade.eq_ignore_ascii_case("websocket") {
         return None;

@@ -5,12 +5,14 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use axum::http::StatusCode;
 use retold::Store;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::asking::Asking;
 use crate::budget::Budget;
 use crate::calls::Calls;
-use crate::limits::Limits;
+use crate::kept_key::{Key, kept};
+use crate::limits::{Limits, REPLAYS};
 use crate::metrics::Metrics;
 use crate::probe::Probe;
 use crate::problem::Problem;
@@ -36,8 +38,10 @@ struct Of {
     metrics: Metrics,
     calls: Calls,
     budget: Budget,
+    replays: Arc<Semaphore>,
     closing: CancellationToken,
     backups: OnceLock<PathBuf>,
+    cursor_key: OnceLock<Key>,
     probe: Probe,
 }
 
@@ -48,6 +52,7 @@ impl App {
         let streams = Streams::new(limits.streams, closing.clone());
         let rates = Rates::new(limits.requests_per_second);
         let budget = Budget::new(limits.bodies_bytes, limits.body_bytes);
+        let replays = Arc::new(Semaphore::new(REPLAYS));
         let tokens = RwLock::new(Arc::new(tokens));
         let metrics = Metrics::default();
         Self {
@@ -61,8 +66,10 @@ impl App {
                 metrics,
                 calls: Calls::new(),
                 budget,
+                replays,
                 closing,
                 backups: OnceLock::new(),
+                cursor_key: OnceLock::new(),
                 probe: Probe::default(),
             }),
         }
@@ -140,6 +147,16 @@ impl App {
     /// The streams there are.
     pub(crate) fn streams(&self) -> &Streams {
         &self.of.streams
+    }
+
+    /// What cursors are sealed with. The first time it is read from a small file.
+    pub(crate) fn cursor_key(&self) -> &Key {
+        self.of.cursor_key.get_or_init(|| kept(self.of.store.path()))
+    }
+
+    /// Allows to read what was recorded, for streams that have not caught up.
+    pub(crate) fn replays(&self) -> Arc<Semaphore> {
+        self.of.replays.clone()
     }
 
     /// Allows a stream, which keeps the permit as long as it lasts.

@@ -1,6 +1,6 @@
 //! Serves a [`retold`] store over HTTP: programs in any language append and follow, and a person looks.
 //!
-//! Layers, each on those before it: `problem`, `tokens`, `limits` and `metrics` know no request; `app` has what every request
+//! Layers, each on those before it: `problem`, `tokens`, `limits`, `metrics` and `kept_key` know no request; `app` has what every request
 //! needs; `input` and `access` read requests; the handlers answer them; `router` puts them together. `guard`, `bodies`, `bounds`
 //! and `observe` are around every request; `line`, `socket`, `connection` and `listen` are below them; `run` is a server.
 
@@ -19,6 +19,7 @@ mod exposition;
 mod guard;
 mod health;
 mod input;
+mod kept_key;
 mod limits;
 mod line;
 mod listen;

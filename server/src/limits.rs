@@ -9,6 +9,8 @@ pub(crate) const CALLS_OF_A_TOKEN: usize = 64;
 const _: () = assert!(CALLS_OF_A_TOKEN < CALLS);
 /// Calls of one token that read much, at once: the others wait for them.
 pub(crate) const READS: usize = CALLS_OF_A_TOKEN / 4;
+/// Streams that read what was recorded at once: so many threads are left to calls.
+pub(crate) const REPLAYS: usize = 64;
 /// Header lines of a request.
 pub(crate) const HEADER_LINES: usize = 100;
 /// What hyper buffers of a request's body for each connection, besides its header.

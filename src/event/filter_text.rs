@@ -33,10 +33,12 @@ pub struct FilterText {
     pub priority: Option<u8>,
     /// Metadata, all of it.
     pub meta: Vec<(String, String)>,
-    /// It occurred at this time or later: a time, or a span before now.
+    /// It occurred at this time or later: a time, or a span ago.
     pub since: Option<String>,
     /// It occurred before this.
     pub until: Option<String>,
+    /// What spans are before; if it is not given, the moment at which the filter is made.
+    pub now: Option<Timestamp>,
 }
 
 impl FilterText {
@@ -88,7 +90,8 @@ impl FilterText {
     /// # Errors
     /// As [`filter`](Self::filter).
     pub fn times(&self) -> Result<(Option<Timestamp>, Option<Timestamp>), Invalid> {
-        let time = |field, text: &Option<String>| text.as_deref().map(|text| past(field, text)).transpose();
+        let now = self.now.unwrap_or_else(Timestamp::now);
+        let time = |field, text: &Option<String>| text.as_deref().map(|text| moment(field, text, now, -1)).transpose();
         Ok((time("since", &self.since)?, time("until", &self.until)?))
     }
 }
@@ -115,7 +118,7 @@ pub fn any_of(field: &'static str, kinds: &[String], catalogue: &Catalogue) -> R
 /// # Errors
 /// [`Invalid`] for what is neither.
 pub fn past(field: &'static str, text: &str) -> Result<Timestamp, Invalid> {
-    moment(field, text, -1)
+    moment(field, text, Timestamp::now(), -1)
 }
 
 /// A time, or how long from now. `field` is what an error names.
@@ -123,13 +126,13 @@ pub fn past(field: &'static str, text: &str) -> Result<Timestamp, Invalid> {
 /// # Errors
 /// [`Invalid`] for what is neither.
 pub fn ahead(field: &'static str, text: &str) -> Result<Timestamp, Invalid> {
-    moment(field, text, 1)
+    moment(field, text, Timestamp::now(), 1)
 }
 
-fn moment(field: &'static str, text: &str, sign: i64) -> Result<Timestamp, Invalid> {
+fn moment(field: &'static str, text: &str, now: Timestamp, sign: i64) -> Result<Timestamp, Invalid> {
     if let Ok(span) = parse_span(text) {
         let micros = i64::try_from(span.as_micros()).unwrap_or(i64::MAX).saturating_mul(sign);
-        return Ok(Timestamp::from_micros(Timestamp::now().micros().saturating_add(micros)));
+        return Ok(Timestamp::from_micros(now.micros().saturating_add(micros)));
     }
     text.parse().map_err(|_| {
         let what = "not a time such as 2026-02-03T04:05:06Z, nor a span such as 90s, 15m, 1h 30m, 7d";

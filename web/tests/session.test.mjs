@@ -75,6 +75,22 @@ test('a session is followed while it is written, and nothing comes twice', async
   await close();
 });
 
+test('following ends with the branch, and is not tried again', { skip: !program && 'the made-up server closes nothing' }, async () => {
+  await server.append('over', story().slice(0, 3));
+  const { page, close } = await opened(browser, `${server.url}/sessions/over/main?events=all`);
+  await page.locator('.tail-live').waitFor();
+  let asked = 0;
+  page.on('request', (request) => (asked += request.headers().accept === 'text/event-stream' ? 1 : 0));
+  // A long event comes in many pieces.
+  await server.append('over', [{ type: 'message.assistant', data: { text: `${'long '.repeat(400_000)}.` } }]);
+  await page.locator('article[data-sequence="4"]').waitFor();
+  const response = await fetch(`${server.url}/v1/sessions/over/branches/main/close`, { method: 'POST' });
+  assert.equal(response.status, 200);
+  await page.locator('.tail').waitFor({ state: 'detached' });
+  assert.equal(asked, 0);
+  await close();
+});
+
 test('following goes on when the server comes back', { skip: !program && 'the made-up server keeps nothing' }, async () => {
   await server.append('back', story().slice(0, 3));
   const { page, close } = await opened(browser, `${server.url}/sessions/back/main?events=all`, { expected: /Failed to load resource|ERR_/ });

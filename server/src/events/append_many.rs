@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use retold::event::MAIN;
+use retold::limits::MAX_BATCH_EVENTS;
 use retold::{Address, Expect};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -20,8 +21,9 @@ use crate::tokens::Scope;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Parts<'a> {
+    /// A list.
     #[serde(borrow)]
-    parts: Vec<PartSent<'a>>,
+    parts: &'a RawValue,
     durability: Option<String>,
     lease: Option<String>,
 }
@@ -33,8 +35,9 @@ struct PartSent<'a> {
     session: String,
     branch: Option<String>,
     expect: Option<ExpectSent>,
+    /// A list.
     #[serde(borrow)]
-    events: Vec<&'a RawValue>,
+    events: &'a RawValue,
 }
 
 #[derive(Debug, Deserialize)]
@@ -81,8 +84,11 @@ pub(crate) async fn append_many(
     }
     let sent = body::taken(sent, app.limits().body_bytes).await?;
     app.call(move |store| {
-        let Parts { parts, durability, lease } = serde_json::from_slice(&sent)
-            .map_err(|e| Problem::bad_request(format!("the body is not what is appended: {e}")))?;
+        let Parts { parts, durability, lease } = serde_json::from_slice(&sent).map_err(not_read)?;
+        // A part has an event at least, so there are no more parts than events.
+        let parts = intake::list(parts.get(), MAX_BATCH_EVENTS)?;
+        let parts = parts.into_iter().map(|part| serde_json::from_str::<PartSent<'_>>(part.get()));
+        let parts = parts.collect::<Result<Vec<_>, _>>().map_err(not_read)?;
         let mut to: Vec<Address> = Vec::with_capacity(parts.len());
         // All of them before anything is done for one.
         for part in &parts {
@@ -91,13 +97,22 @@ pub(crate) async fn append_many(
             to.push(address);
         }
         let mut batch = append::started(durability.as_deref(), lease.as_deref(), &access)?;
+        let mut left = MAX_BATCH_EVENTS;
         for (number, (part, to)) in parts.into_iter().zip(&to).enumerate() {
-            let events = intake::numbered(part.events.iter().map(|text| (text.get(), to)), false)
-                .map_err(|problem| problem.with("part", number))?;
+            let texts = intake::list(part.events.get(), left);
+            let events = texts.and_then(|texts| {
+                left -= texts.len();
+                intake::numbered(&texts, to, false)
+            });
+            let events = events.map_err(|problem| problem.with("part", number))?;
             batch = batch.add(to, part.expect.map_or(Ok(Expect::Any), ExpectSent::expect)?, events)?;
         }
         let receipt = store.append_batch(batch).map_err(|error| append::refused(error, &access))?;
         Ok::<_, Problem>(receipt::of_many(&receipt))
     })
     .await
+}
+
+fn not_read(error: serde_json::Error) -> Problem {
+    Problem::bad_request(format!("the body is not what is appended: {error}"))
 }

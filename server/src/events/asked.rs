@@ -2,6 +2,7 @@
 
 use retold::event::Catalogue;
 use retold::limits::MAX_METADATA_ENTRIES;
+use retold::{Error, Timestamp};
 
 use super::form::Form;
 use super::pick::{Pick, PickText};
@@ -13,6 +14,7 @@ use crate::problem::Problem;
 #[derive(Clone, Debug)]
 pub(super) struct Asked {
     pub(super) pick: Pick,
+    text: PickText,
     pub(super) from: Option<From>,
     pub(super) to: Option<u64>,
     limit: Option<usize>,
@@ -95,7 +97,8 @@ impl Asked {
         }
         question.sort_unstable();
         Ok(Self {
-            pick: text.pick(catalogue)?,
+            pick: text.pick(catalogue, Timestamp::now())?,
+            text,
             from,
             to,
             limit: limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
@@ -106,6 +109,16 @@ impl Asked {
             is_followed: follow.is_some(),
             question: question.join("\n"),
         })
+    }
+
+    /// The same, with spans that are before this time.
+    pub(super) fn as_of(&self, began: Timestamp, catalogue: &Catalogue) -> Result<Self, Error> {
+        Ok(Self { pick: self.text.pick(catalogue, began)?, ..self.clone() })
+    }
+
+    /// The filters as they were written.
+    pub(super) fn text(&self) -> &PickText {
+        &self.text
     }
 
     /// How many events a page has.

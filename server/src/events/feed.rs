@@ -3,7 +3,8 @@
 use std::fmt;
 
 use retold::event::{Address, Event, SessionId};
-use retold::{Error, Follow, Query};
+use retold::store::names;
+use retold::{Error, Follow, Query, Store};
 
 use crate::access::Access;
 use crate::problem::Problem;
@@ -33,6 +34,26 @@ impl Feed {
     /// Its numbers count events that the token may not read, so none may be told but those of events that it may.
     pub(super) fn is_narrow(&self, token: &Token) -> bool {
         !matches!(self, Self::Branch(_)) && !token.may_everywhere(Scope::Read)
+    }
+
+    /// It is there; an error if it is not. Blocks.
+    pub(super) fn check(&self, store: &Store) -> Result<(), Error> {
+        match self {
+            Self::Branch(address) => store.branch(address).map(drop),
+            // A session may have many branches: one is enough.
+            Self::Session(session) if names::branches(store, session, None, 1)?.names.is_empty() => {
+                store.branches(session).map(drop)
+            }
+            Self::Session(_) | Self::All => Ok(()),
+        }
+    }
+
+    /// The last of its numbers. Blocks.
+    pub(super) fn last(&self, store: &Store) -> Result<u64, Error> {
+        match self {
+            Self::Branch(address) => Ok(store.head(address)?.get()),
+            Self::Session(_) | Self::All => Ok(store.committed().get()),
+        }
     }
 
     /// To read it.

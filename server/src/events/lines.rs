@@ -9,8 +9,9 @@ use serde_json::json;
 
 use super::asked::{Asked, From};
 use super::feed::{Feed, bad_cursor};
-use super::watch::stuck;
+use super::stuck;
 use crate::access::Access;
+use crate::app::App;
 use crate::problem::Problem;
 use crate::streams::StreamPermit;
 use crate::tokens::Scope;
@@ -23,12 +24,9 @@ pub(super) fn query(store: &Store, feed: &Feed, asked: &Asked) -> Result<Query, 
     if asked.cursor.is_some() {
         return Err(bad_cursor("lines are not paged: they come to the end by themselves"));
     }
-    match feed {
-        Feed::Branch(address) => drop(store.branch(address)?),
-        Feed::Session(session) => drop(store.branches(session)?),
-        Feed::All => {}
-    }
-    let mut query = feed.query()?.filter(asked.pick.filter());
+    asked.line_limit()?;
+    feed.check(store)?;
+    let mut query = feed.query()?;
     query = match asked.from {
         None | Some(From::Start) => query,
         Some(From::Number(number)) => query.from(number),
@@ -40,22 +38,26 @@ pub(super) fn query(store: &Store, feed: &Feed, asked: &Asked) -> Result<Query, 
     if asked.reverse {
         query = query.reverse();
     }
+    // What is not there any more is told by the status.
+    match store.events(query.clone().limit(1).raw())?.next() {
+        Some(Err(error @ (Error::Truncated { .. } | Error::Deleted { .. }))) => return Err(error.into()),
+        _ => {}
+    }
     if asked.raw {
         query = query.raw();
     }
-    asked.line_limit()?;
-    Ok(query)
+    Ok(query.filter(asked.pick.filter()))
 }
 
 /// The lines. An event that can't be made new, and what ends them early, is a line `{"error": …}`.
 pub(super) fn lines(
-    store: Store,
+    app: App,
     query: Query,
     (feed, asked, access): (Feed, Asked, Access),
     permit: StreamPermit,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
     async_stream::stream! {
-        let mut events = store.stream(query);
+        let mut events = app.store().stream(query);
         let mut left = asked.line_limit().unwrap_or_default();
         let mut out = Vec::new();
         while left > 0 {
@@ -87,8 +89,18 @@ pub(super) fn lines(
                 }
                 Some(Err(Error::Upcast { at, .. })) if !access.may(Scope::Read, at.session()) => {}
                 Some(Err(old @ Error::Upcast { .. })) => {
-                    out.extend(error(&stuck(old)));
-                    left -= 1;
+                    let pick = asked.pick.clone();
+                    match app.call(move |store| stuck::told(store, &pick, old)).await {
+                        Ok(None) => {}
+                        Ok(Some(problem)) => {
+                            out.extend(error(&problem));
+                            left -= 1;
+                        }
+                        Err(problem) => {
+                            out.extend(error(&problem));
+                            break;
+                        }
+                    }
                 }
                 Some(Err(other)) => {
                     out.extend(error(&feed.problem(other, &access)));

@@ -13,8 +13,8 @@ use crate::input::{InPath, InQuery, branch, invalid};
 use crate::problem::Problem;
 use crate::tokens::Scope;
 
-/// Ids with the same beginning that are looked at.
-const ALIKE: usize = 64;
+/// Ids with the same beginning that are looked at: at first, and at most.
+const ALIKE: (usize, usize) = (64, 8_192);
 
 /// The event at a sequence of a branch.
 #[utoipa::path(
@@ -79,17 +79,29 @@ fn of_id(store: &Store, text: &str, raw: bool, access: &Access) -> Result<Event,
     if let Ok(id) = text.parse::<EventId>() {
         return readable(store, id, raw, access)?.ok_or_else(|| none(text));
     }
-    let ids = store.ids(&IdPrefix::new(text)?, ALIKE)?;
+    let prefix = IdPrefix::new(text)?;
     let mut found = Vec::new();
-    for id in ids {
-        found.extend(readable(store, id, raw, access).transpose().map(|event| (id, event)));
-    }
+    let (mut most, last) = ALIKE;
+    let mut seen = 0;
+    // Those of others may come first, however many they are.
+    let is_all = loop {
+        let ids = store.ids(&prefix, most)?;
+        for id in ids.iter().skip(seen) {
+            found.extend(readable(store, *id, raw, access).transpose().map(|event| (*id, event)));
+        }
+        seen = ids.len();
+        if seen < most || found.len() > 1 || most >= last {
+            break seen < most;
+        }
+        most = last.min(most * 4);
+    };
     let ids: Vec<String> = found.iter().map(|(id, _)| id.to_string()).collect();
-    match (found.pop(), found.is_empty()) {
-        (None, _) => Err(none(text)),
-        (Some((_, event)), true) => event,
-        _ => {
-            let detail = format!("{} ids begin with {text}: write more of it", ids.len());
+    match (found.pop(), found.is_empty(), is_all) {
+        (None, _, true) => Err(none(text)),
+        (Some((_, event)), true, true) => event,
+        (_, _, is_all) => {
+            let how_many = if is_all { ids.len().to_string() } else { "too many".to_owned() };
+            let detail = format!("{how_many} ids begin with {text}: write more of it");
             Err(Problem::new(axum::http::StatusCode::CONFLICT, "ambiguous", detail).with("ids", ids))
         }
     }

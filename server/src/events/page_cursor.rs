@@ -1,131 +1,104 @@
-//! Where a page ends: a number, sealed, that is good for one question to one store only.
+//! Where a page ends: a number, the event before it, and when the spans of the filter began, sealed for one question to one store.
 //!
-//! A token of some sessions pages through events of others without being told of them. So its cursors can't be read, and
-//! are good as long as the server runs; those of other tokens outlive it.
+//! A token of some sessions pages through events of others without being told of them, so its cursors must not be read.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
-use std::sync::OnceLock;
-
-use retold::{EventId, StoreId};
-use sha2::{Digest, Sha256};
+use retold::event::NamePattern;
+use retold::{EventId, StoreId, Timestamp};
 
 use super::feed::{Feed, bad_cursor};
+use super::seal::Seal;
+use crate::kept_key::Key;
 use crate::problem::Problem;
 use crate::tokens::Token;
 
 /// Seals cursors for one question.
 #[derive(Clone, Debug)]
 pub(super) struct PageCursors {
-    key: Sha256,
+    seal: Seal,
+}
+
+/// Where the next page goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PagePlace {
+    /// At this number.
+    pub(super) number: u64,
+    /// The event before it, where that is known: another one says that the store was restored.
+    pub(super) after: Option<EventId>,
+    /// Spans of the filter are before this.
+    pub(super) began: Option<Timestamp>,
 }
 
 impl PageCursors {
-    /// For the question that this token asks.
-    pub(super) fn of(store: StoreId, feed: &Feed, question: &str, token: &Token) -> Self {
-        let sessions = token.sessions.as_ref().map(retold::event::NamePattern::as_str);
-        let secret: &[u8] = if feed.is_narrow(token) { secret() } else { b"retold page" };
-        let mut key = Sha256::new_with_prefix(secret);
-        key.update(store.uuid().as_bytes());
-        for part in [&feed.to_string(), sessions.unwrap_or_default(), question] {
-            key.update((part.len() as u64).to_be_bytes());
-            key.update(part);
-        }
-        Self { key }
+    /// For the question that this token asks. `made` is when the branch was: one of the same name may come after it.
+    pub(super) fn of(
+        key: &Key,
+        store: StoreId,
+        feed: &Feed,
+        made: Option<Timestamp>,
+        question: &str,
+        token: &Token,
+    ) -> Self {
+        let sessions = token.sessions.as_ref().map_or("", NamePattern::as_str);
+        let (store, feed) = (store.uuid().into_bytes(), feed.to_string());
+        let made = made.map_or(0, Timestamp::micros).to_be_bytes();
+        let asked = [feed.as_bytes(), sessions.as_bytes(), question.as_bytes()];
+        Self { seal: Seal::new(key, &[&[b"page", &store[..], &made], &asked[..]].concat()) }
     }
 
-    /// The cursor that goes on at this number.
-    pub(super) fn seal(&self, number: u64) -> String {
-        let tag = self.hash(b"tag", number);
-        format!("{tag:016x}{:016x}", number ^ self.hash(b"pad", tag))
+    /// The cursor of a place.
+    pub(super) fn seal(&self, place: PagePlace) -> String {
+        let after = place.after.map_or([0; 16], |id| id.uuid().into_bytes());
+        let began = place.began.map_or(i64::MIN, Timestamp::micros);
+        self.seal.seal(&[&place.number.to_be_bytes()[..], &after, &began.to_be_bytes()].concat())
     }
 
-    /// The number at which a cursor goes on.
-    pub(super) fn open(&self, cursor: &str) -> Result<u64, Problem> {
-        self.opened(cursor).ok_or_else(|| {
-            bad_cursor("it is of another store or another question, or the server was restarted since")
+    /// The place of a cursor.
+    pub(super) fn open(&self, cursor: &str) -> Result<PagePlace, Problem> {
+        self.opened(cursor)
+            .ok_or_else(|| bad_cursor("it is of another store, another branch or another question"))
+    }
+
+    fn opened(&self, cursor: &str) -> Option<PagePlace> {
+        let value = self.seal.open(cursor)?;
+        let (number, rest) = value.split_first_chunk()?;
+        let (after, began) = rest.split_first_chunk()?;
+        let after = Some(*after).filter(|id| *id != [0; 16]);
+        let began = Some(i64::from_be_bytes(began.try_into().ok()?)).filter(|micros| *micros != i64::MIN);
+        Some(PagePlace {
+            number: u64::from_be_bytes(*number),
+            after: after.map(|id| EventId::from_uuid(retold::uuid::Uuid::from_bytes(id))),
+            began: began.map(Timestamp::from_micros),
         })
     }
-
-    fn opened(&self, cursor: &str) -> Option<u64> {
-        let is_digit = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
-        if cursor.len() != 32 || !cursor.bytes().all(is_digit) {
-            return None;
-        }
-        let (tag, sealed) = cursor.split_at_checked(16)?;
-        let tag = u64::from_str_radix(tag, 16).ok()?;
-        let number = u64::from_str_radix(sealed, 16).ok()? ^ self.hash(b"pad", tag);
-        (self.hash(b"tag", number) == tag).then_some(number)
-    }
-
-    fn hash(&self, what: &[u8], number: u64) -> u64 {
-        let hash = self.key.clone().chain_update(what).chain_update(number.to_be_bytes()).finalize();
-        hash.iter().take(8).fold(0, |all, byte| (all << 8) | u64::from(*byte))
-    }
-}
-
-/// Known to this process only.
-fn secret() -> &'static [u8] {
-    static SECRET: OnceLock<[u8; 32]> = OnceLock::new();
-    SECRET.get_or_init(|| {
-        let mut hash = Sha256::new();
-        for _ in 0..4 {
-            hash.update(EventId::new().uuid().as_bytes());
-            hash.update(RandomState::new().hash_one(0).to_be_bytes());
-        }
-        hash.finalize().into()
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn cursors(store: StoreId, question: &str, sessions: Option<&str>) -> PageCursors {
+    fn cursors(store: StoreId, made: i64, question: &str, sessions: Option<&str>) -> PageCursors {
         let mut token = Token::local();
-        token.sessions = sessions.map(|of| retold::event::NamePattern::new(of).unwrap());
-        PageCursors::of(store, &Feed::All, question, &token)
+        token.sessions = sessions.map(|of| NamePattern::new(of).unwrap());
+        PageCursors::of(&[7; 32], store, &Feed::All, Some(Timestamp::from_micros(made)), question, &token)
     }
 
     #[test]
     fn a_cursor_is_good_for_its_question_only() {
         let store = StoreId::new();
-        for sessions in [None, Some("a-*")] {
-            let cursor = cursors(store, "type=a", sessions).seal(77);
-            assert_eq!(cursors(store, "type=a", sessions).open(&cursor).unwrap(), 77);
+        for (sessions, after, began) in
+            [(None, Some(EventId::new()), None), (Some("a-*"), None, Some(Timestamp::from_micros(-5)))]
+        {
+            let place = PagePlace { number: 77, after, began };
+            let cursor = cursors(store, 1, "type=a", sessions).seal(place);
+            assert_eq!(cursors(store, 1, "type=a", sessions).open(&cursor).unwrap(), place);
             for other in [
-                cursors(StoreId::new(), "type=a", sessions),
-                cursors(store, "type=b", sessions),
-                cursors(store, "type=a", Some("b-*")),
+                cursors(StoreId::new(), 1, "type=a", sessions),
+                cursors(store, 2, "type=a", sessions),
+                cursors(store, 1, "type=b", sessions),
+                cursors(store, 1, "type=a", Some("b-*")),
             ] {
                 assert_eq!(other.open(&cursor).unwrap_err().name(), "bad-cursor");
             }
         }
-    }
-
-    #[test]
-    fn a_changed_cursor_is_refused() {
-        let cursors = cursors(StoreId::new(), "", Some("a"));
-        let good = cursors.seal(1);
-        for at in 0..good.len() {
-            let mut bad = good.clone();
-            let other = if bad.as_bytes()[at] == b'0' { "1" } else { "0" };
-            bad.replace_range(at..=at, other);
-            assert!(cursors.open(&bad).is_err(), "{bad}");
-        }
-        for bad in ["", "é", "00000000000000é0000000000000000", &good.to_uppercase(), &format!("{good}0")] {
-            assert!(bad == good || cursors.open(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn near_numbers_do_not_look_alike_to_whoever_may_not_read_them() {
-        let cursors = cursors(StoreId::new(), "", Some("a"));
-        let halves = |number| cursors.seal(number).split_at(16).1.to_owned();
-        assert_ne!(halves(1), halves(2));
-        assert_ne!(
-            u64::from_str_radix(&halves(1), 16).unwrap() ^ u64::from_str_radix(&halves(2), 16).unwrap(),
-            3
-        );
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use retold::event::finding::{FilterText, any_of};
-use retold::event::{Catalogue, Filter};
-use retold::{Error, Event};
+use retold::event::{Catalogue, Filter, parse_span};
+use retold::{Error, Event, Timestamp};
 use serde::Deserialize;
 
 /// Filters as they are written.
@@ -35,10 +35,12 @@ pub(super) struct PickText {
 pub(super) struct Pick {
     filter: Filter,
     except: Option<Filter>,
+    began: Option<Timestamp>,
 }
 
 impl PickText {
-    pub(super) fn pick(&self, catalogue: &Catalogue) -> Result<Pick, Error> {
+    /// What is meant by them. Spans are before `now`, and that has to stay the same for as long as somebody reads on.
+    pub(super) fn pick(&self, catalogue: &Catalogue, now: Timestamp) -> Result<Pick, Error> {
         let mut text = FilterText::default();
         text.kinds.clone_from(&self.kinds);
         text.tests.clone_from(&self.tests);
@@ -49,12 +51,15 @@ impl PickText {
         text.until.clone_from(&self.until);
         text.priority = self.priority;
         text.meta.extend(self.meta.iter().map(|(key, value)| (key.clone(), value.clone())));
+        text.now = Some(now);
         let filter = text.filter(catalogue)?;
         let except = match self.except.is_empty() {
             true => None,
             false => Some(any_of("except", &self.except, catalogue)?),
         };
-        Ok(Pick { filter, except })
+        let mut times = [&self.since, &self.until].into_iter().flatten();
+        let began = times.any(|text| parse_span(text).is_ok()).then_some(now);
+        Ok(Pick { filter, except, began })
     }
 }
 
@@ -74,9 +79,14 @@ impl Pick {
         self.except.as_ref().is_some_and(|except| except.takes_kind(kind))
     }
 
-    /// Whether events of a type may be wanted.
-    pub(super) fn takes_kind(&self, kind: &str) -> bool {
-        !self.leaves_out(kind) && self.filter.takes_kind(kind)
+    /// Whether it leaves out types: then the store's filter alone does not say what is wanted.
+    pub(super) fn has_exceptions(&self) -> bool {
+        self.except.is_some()
+    }
+
+    /// What its spans are before; nothing if it has none.
+    pub(super) fn began(&self) -> Option<Timestamp> {
+        self.began
     }
 }
 
@@ -89,7 +99,7 @@ mod tests {
         let store = Store::in_memory().unwrap();
         let events = ["tool.invoked", "tool.completed", "coder_started", "step.done"].map(NewEvent::new);
         store.append("s", events.to_vec()).unwrap();
-        let pick = text.pick(store.catalogue()).unwrap();
+        let pick = text.pick(store.catalogue(), Timestamp::now()).unwrap();
         let all = store.read(&retold::Query::all()).unwrap().events;
         all.iter().filter(|event| pick.takes(event)).map(|event| event.kind().to_owned()).collect()
     }
@@ -106,10 +116,34 @@ mod tests {
     }
 
     #[test]
+    fn spans_are_before_a_time_that_is_kept() {
+        let store = Store::in_memory().unwrap();
+        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        store.append("s", [10, 20, 30].map(|n| NewEvent::new("a").occurred(at(n))).to_vec()).unwrap();
+        let all = store.read(&retold::Query::all()).unwrap().events;
+        let text = |since: &str, until: &str| PickText {
+            since: Some(since.to_owned()),
+            until: Some(until.to_owned()),
+            ..PickText::default()
+        };
+        let taken = |text: &PickText, now| {
+            let pick = text.pick(store.catalogue(), now).unwrap();
+            all.iter().map(|event| pick.takes(event)).collect::<Vec<_>>()
+        };
+        assert_eq!(taken(&text("15s", "5s"), at(30)), [false, true, false]);
+        assert_eq!(taken(&text("15s", "5s"), at(20)), [true, false, false]);
+        let began =
+            |since: &str, until: &str| text(since, until).pick(store.catalogue(), at(7)).unwrap().began();
+        let time = "2026-02-03T04:05:06Z";
+        assert_eq!(began(time, time), None);
+        assert_eq!((began("1s", time), began(time, "1s")), (Some(at(7)), Some(at(7))));
+    }
+
+    #[test]
     fn what_is_no_filter_names_its_field() {
         let field = |text: &str| {
             let text: PickText = serde_json::from_str(text).unwrap();
-            match text.pick(Catalogue::builtin()).unwrap_err() {
+            match text.pick(Catalogue::builtin(), Timestamp::now()).unwrap_err() {
                 Error::Invalid(invalid) => invalid.field,
                 other => panic!("{other}"),
             }

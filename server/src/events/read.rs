@@ -164,21 +164,22 @@ async fn answer(
     let how = if asked.is_followed { How::Live } else { How::of(headers) };
     match how {
         How::Page => {
-            let page = app.call(move |store| page::page(store, &feed, &asked, &access)).await?;
+            let key = *app.cursor_key();
+            let page = app.call(move |store| page::page(store, &key, &feed, &asked, &access)).await?;
             Ok(reply::json(page))
         }
         How::Lines => {
             let permit = app.stream(access.token())?;
             let (of, by) = (feed.clone(), asked.clone());
             let query = app.call(move |store| lines::query(store, &of, &by)).await?;
-            let lines = lines::lines(app.store().clone(), query, (feed, asked, access), permit);
+            let lines = lines::lines(app, query, (feed, asked, access), permit);
             Ok(reply::with_type("application/x-ndjson", Body::from_stream(lines)))
         }
         How::Live => {
             asked.is_for_a_stream()?;
             let permit = app.stream(access.token())?;
             let begin = begin(headers, &asked)?;
-            let watch = Watch::open(app.store(), feed, access, asked.pick, begin, asked.raw).await?;
+            let watch = Watch::open(&app, feed, access, asked.text(), begin, asked.raw).await?;
             let frames = sse::frames(watch, asked.form, permit);
             Ok(reply::with_type("text/event-stream", Body::from_stream(frames)))
         }

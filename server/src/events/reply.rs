@@ -14,7 +14,7 @@ pub(super) fn with_type(content_type: &'static str, body: Body) -> Response {
     let mut response = body.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
     // Or nginx collects a stream before it sends any of it.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response

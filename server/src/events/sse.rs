@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
 use super::form::Form;
-use super::watch::{Told, Watch};
+use super::watch::{Ended, Told, Watch};
 use crate::streams::StreamPermit;
 
 /// Silence after which a comment is sent: proxies cut streams that are silent for longer.
@@ -39,14 +39,17 @@ pub(super) fn frames(
                 told = watch.next() => Next::Told(told),
                 () = sleep_until(quiet) => Next::Silence,
             };
+            watch.rest();
             let mut next = match next {
                 Next::Told(told) => told,
                 Next::Silence => {
-                    yield Ok(Bytes::from_static(b":\n\n"));
+                    yield Ok(silence(watch.idle()));
                     continue;
                 }
                 Next::Closing => {
-                    yield Ok(Bytes::from(end("closing")));
+                    let mut out = Vec::new();
+                    write(&Told::End(Ended::Closing), form, &mut out);
+                    yield Ok(Bytes::from(out));
                     return;
                 }
             };
@@ -57,7 +60,6 @@ pub(super) fn frames(
                 match next {
                     Some(told) => write(&told, form, &mut out),
                     None => {
-                        out.extend(end("closed"));
                         is_over = true;
                         break;
                     }
@@ -70,7 +72,11 @@ pub(super) fn frames(
                     None => break,
                 }
             }
-            yield Ok(Bytes::from(out));
+            // It may take long to send this.
+            watch.rest();
+            if !out.is_empty() {
+                yield Ok(Bytes::from(out));
+            }
             if is_over {
                 return;
             }
@@ -84,17 +90,19 @@ fn write(told: &Told, form: Form, out: &mut Vec<u8>) {
         Told::Gap { first, id } => frame("gap", Some(id.as_str()), out, |out| {
             out.extend(json!({ "first": first }).to_string().into_bytes());
         }),
-        Told::CaughtUp { id } => frame("caught-up", id.as_deref(), out, |out| out.extend(b"{}")),
+        Told::CaughtUp { id } => frame("caught-up", Some(id.as_str()), out, |out| out.extend(b"{}")),
         Told::Stuck(problem) | Told::Failed(problem) => {
             frame("error", None, out, |out| out.extend(problem.to_json().to_string().into_bytes()));
         }
+        Told::End(ended) => frame("end", None, out, |out| {
+            out.extend(json!({ "reason": ended.reason() }).to_string().into_bytes());
+        }),
     }
 }
 
-fn end(reason: &str) -> Vec<u8> {
-    let mut out = Vec::new();
-    frame("end", None, &mut out, |out| out.extend(json!({ "reason": reason }).to_string().into_bytes()));
-    out
+/// A comment, or a cursor without an event: readers keep it, and tell nobody.
+fn silence(id: Option<String>) -> Bytes {
+    id.map_or(Bytes::from_static(b":\n\n"), |id| Bytes::from(format!("id: {id}\n\n")))
 }
 
 fn frame(name: &str, id: Option<&str>, out: &mut Vec<u8>, data: impl FnOnce(&mut Vec<u8>)) {

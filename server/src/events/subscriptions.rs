@@ -1,12 +1,12 @@
 //! The subscriptions of a connection, which take turns.
 
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use axum::http::StatusCode;
+use retold::Timestamp;
 
-use super::feed::Feed;
 use super::pick::PickText;
-use super::watch::{Begin, Told, Watch};
+use super::watch::{Told, Watch};
 use super::web_messages::{Subscribe, control, error, event};
 use crate::access::Access;
 use crate::app::App;
@@ -19,13 +19,11 @@ const MOST: usize = 32;
 /// A subscription.
 struct Subscription {
     id: String,
-    feed: Feed,
     watch: Watch,
-    /// Where it is: a new filter goes on from here.
-    at: Begin,
-    raw: bool,
     /// Events that may still be sent; `None` for any number.
     credit: Option<u64>,
+    /// An event that waits for credit. What comes after it is not read.
+    held: Option<Told>,
     /// Counted among the streams of the token.
     _permit: StreamPermit,
 }
@@ -41,7 +39,7 @@ pub(super) struct Subscriptions {
 impl Subscriptions {
     /// Begins one.
     pub(super) async fn add(&mut self, app: &App, access: &Access, asked: Subscribe) -> Result<(), Problem> {
-        let (feed, at) = asked.feed()?;
+        let (feed, begin) = asked.feed()?;
         if self.all.iter().any(|one| one.id == asked.id) {
             let detail = format!("there is a subscription {:?} already; end it first", asked.id);
             return Err(Problem::new(StatusCode::CONFLICT, "exists", detail));
@@ -51,26 +49,22 @@ impl Subscriptions {
             return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too-many-streams", detail));
         }
         let permit = app.stream(access.token())?;
-        let pick = asked.filter.pick(app.store().catalogue())?;
-        let watch =
-            Watch::open(app.store(), feed.clone(), access.clone(), pick, at.clone(), asked.raw).await?;
-        let Subscribe { id, credit, raw, .. } = asked;
-        self.all.push(Subscription { id, feed, watch, at, raw, credit, _permit: permit });
+        let watch = Watch::open(app, feed, access.clone(), &asked.filter, begin, asked.raw).await?;
+        let Subscribe { id, credit, .. } = asked;
+        self.all.push(Subscription { id, watch, credit, held: None, _permit: permit });
         Ok(())
     }
 
-    /// Another filter, for what comes after the last event that was sent.
-    pub(super) async fn filter(
-        &mut self,
-        app: &App,
-        access: &Access,
-        id: &str,
-        filter: &PickText,
-    ) -> Result<(), Problem> {
-        let pick = filter.pick(app.store().catalogue())?;
+    /// Another filter, for what was not looked at yet.
+    pub(super) fn filter(&mut self, app: &App, id: &str, filter: &PickText) -> Result<(), Problem> {
+        let pick = filter.pick(app.store().catalogue(), Timestamp::now())?;
         let one = self.find(id)?;
-        let (feed, at) = (one.feed.clone(), one.at.clone());
-        one.watch = Watch::open(app.store(), feed, access.clone(), pick, at, one.raw).await?;
+        one.watch.set_pick(pick);
+        if let Some(Told::Event { event, .. }) = &one.held
+            && !one.watch.takes(event)
+        {
+            one.held = None;
+        }
         Ok(())
     }
 
@@ -95,6 +89,11 @@ impl Subscriptions {
             .ok_or_else(|| Problem::not_found(format!("there is no subscription {id:?} here")))
     }
 
+    /// Lets others read, until these are asked again.
+    pub(super) fn rest(&mut self) {
+        self.all.iter_mut().for_each(|one| one.watch.rest());
+    }
+
     /// The next message of any of them. Dropping the future loses nothing.
     pub(super) async fn next(&mut self) -> String {
         std::future::poll_fn(|cx| self.poll_message(cx)).await
@@ -105,14 +104,10 @@ impl Subscriptions {
         for step in 0..count {
             let turn = (self.turn + step) % count;
             let Some(one) = self.all.get_mut(turn) else { continue };
-            // What can't be sent is not read either.
-            if one.credit == Some(0) {
-                continue;
-            }
-            let Poll::Ready(told) = one.watch.poll_told(cx) else { continue };
+            let Poll::Ready(told) = one.poll(cx) else { continue };
             self.turn = turn + 1;
-            let message = one.message(told.as_ref());
-            if told.is_none() {
+            let message = one.message(&told);
+            if matches!(told, Told::Failed(_) | Told::End(_)) {
                 self.all.remove(turn);
             }
             return Poll::Ready(message);
@@ -122,25 +117,39 @@ impl Subscriptions {
 }
 
 impl Subscription {
-    fn message(&mut self, told: Option<&Told>) -> String {
+    /// What may be sent. An event without credit is held back; what is no event needs none.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Told> {
+        let told = match self.held.take() {
+            Some(held) => held,
+            None => match ready!(self.watch.poll_told(cx)) {
+                Some(told) => told,
+                // It was ended by the last message.
+                None => return Poll::Pending,
+            },
+        };
+        if matches!(told, Told::Event { .. }) && self.credit == Some(0) {
+            self.held = Some(told);
+            return Poll::Pending;
+        }
+        Poll::Ready(told)
+    }
+
+    fn message(&mut self, told: &Told) -> String {
         let id = Some(self.id.as_str());
         match told {
-            Some(Told::Event { event: of, id: cursor }) => {
-                self.at = Begin::Cursor(cursor.clone());
+            Told::Event { event: of, id: cursor } => {
                 self.credit = self.credit.map(|credit| credit.saturating_sub(1));
                 event(of, &self.id, cursor)
             }
-            Some(Told::Gap { first, id: cursor }) => {
-                self.at = Begin::Cursor(cursor.clone());
+            Told::Gap { first, id: cursor } => {
                 control("gap", id, [("first", (*first).into()), ("cursor", cursor.as_str().into())])
             }
-            Some(Told::CaughtUp { id: Some(cursor) }) => {
-                self.at = Begin::Cursor(cursor.clone());
-                control("caught-up", id, [("cursor", cursor.as_str().into())])
+            Told::CaughtUp { id: cursor } => control("caught-up", id, [("cursor", cursor.as_str().into())]),
+            Told::Stuck(problem) => error(id, problem),
+            Told::Failed(problem) => {
+                control("end", id, [("reason", "failed".into()), ("problem", problem.to_json())])
             }
-            Some(Told::CaughtUp { id: None }) => control("caught-up", id, []),
-            Some(Told::Stuck(problem) | Told::Failed(problem)) => error(id, problem),
-            None => control("end", id, [("reason", "closed".into())]),
+            Told::End(ended) => control("end", id, [("reason", ended.reason().into())]),
         }
     }
 }

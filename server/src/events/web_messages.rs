@@ -31,6 +31,19 @@ pub(super) enum Request {
     Unsubscribe { id: String },
 }
 
+impl Request {
+    /// The subscription that it is about.
+    pub(super) fn subscription(&self) -> Option<&str> {
+        match self {
+            Self::Auth { .. } => None,
+            Self::Subscribe(Subscribe { id, .. })
+            | Self::Filter { id, .. }
+            | Self::Credit { id, .. }
+            | Self::Unsubscribe { id } => Some(id),
+        }
+    }
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Subscribe {

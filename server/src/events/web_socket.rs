@@ -10,12 +10,14 @@ use axum::http::{HeaderMap, Request as HttpRequest, StatusCode, header};
 use axum::response::Response;
 use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_util::sync::CancellationToken;
 
 use super::subscriptions::Subscriptions;
 use super::web_messages::{Request, control, error, request};
-use crate::access::Access;
+use crate::access::{Access, secret_of_a_socket};
 use crate::app::App;
+use crate::limits::READ_BUFFER_BYTES;
 use crate::problem::Problem;
 use crate::tokens::Scope;
 
@@ -27,6 +29,8 @@ const MESSAGE_BYTES: usize = 64 * 1024;
 const AUTH_TIME: Duration = Duration::from_secs(10);
 /// Silence after which a ping is sent.
 const SILENCE: Duration = Duration::from_secs(10);
+/// How long a client may leave a ping without an answer: then it is out of reach.
+const OUT_OF_REACH: Duration = Duration::from_secs(20);
 /// How long a client has to take the last words.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -48,9 +52,13 @@ pub(crate) async fn live(
 ) -> Result<Response, Problem> {
     let access = match access {
         Ok(access) => Some(access),
-        // A browser can't send one: the first message has to.
-        Err(_) if !headers.contains_key(header::AUTHORIZATION) => None,
-        Err(problem) => return Err(problem),
+        Err(problem)
+            if headers.contains_key(header::AUTHORIZATION) || secret_of_a_socket(&headers).is_some() =>
+        {
+            return Err(problem);
+        }
+        // The first message has to have one.
+        Err(_) => None,
     };
     if let Some(access) = &access {
         access.somewhere(Scope::Read)?;
@@ -74,8 +82,10 @@ pub(crate) async fn live(
 enum Ending {
     /// The client has left, or is out of reach.
     Left,
-    /// It is told this.
+    /// It is told this. What it has sent meanwhile is taken: closing over it would take back what it is told.
     Close(u16, String),
+    /// It is told this, and may be cut off: it sends more than can be taken.
+    Cut(u16, String),
 }
 
 async fn talk(app: App, access: Option<Access>, mut socket: WebSocket) {
@@ -85,27 +95,35 @@ async fn talk(app: App, access: Option<Access>, mut socket: WebSocket) {
         Ok(access) => match app.stream(access.token()) {
             Ok(permit) => {
                 let ends = permit.ends().clone();
-                let mut talk =
-                    Talk { app, access, socket: &mut socket, ends, subscriptions: Subscriptions::default() };
+                let subscriptions = Subscriptions::default();
+                let mut talk = Talk { app, access, socket: &mut socket, ends, subscriptions, pinged: None };
                 talk.run().await
             }
             Err(problem) => Ending::Close(close_code::AGAIN, problem.detail().to_owned()),
         },
         Err(ending) => ending,
     };
-    if let Ending::Close(code, reason) = ending {
-        let reason: String = reason
-            .chars()
-            .scan(0, |bytes, c| {
-                *bytes += c.len_utf8();
-                // What fits into a control frame beside the code.
-                (*bytes <= 123).then_some(c)
-            })
-            .collect();
-        let last = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
-        // Whoever does not take it is gone.
-        let _ = tokio::time::timeout(FAREWELL, socket.send(last)).await;
-    }
+    let (code, reason, is_heard) = match ending {
+        Ending::Left => return,
+        Ending::Close(code, reason) => (code, reason, true),
+        Ending::Cut(code, reason) => (code, reason, false),
+    };
+    let reason: String = reason
+        .chars()
+        .scan(0, |bytes, c| {
+            *bytes += c.len_utf8();
+            // What fits into a control frame beside the code.
+            (*bytes <= 123).then_some(c)
+        })
+        .collect();
+    let last = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
+    // Whoever does not take it is gone.
+    let _ = tokio::time::timeout(FAREWELL, async {
+        socket.send(last).await?;
+        while is_heard && matches!(socket.recv().await, Some(Ok(_))) {}
+        Ok::<_, axum::Error>(())
+    })
+    .await;
 }
 
 /// Who speaks: by the request's header, or by the first message.
@@ -123,7 +141,7 @@ async fn identified(
     let first = tokio::select! {
         biased;
         () = closing.cancelled() => return Err(away()),
-        first = text(socket) => first?,
+        first = first_text(socket) => first?,
         () = late => return Err(policy("no token came in time; the first message is {\"op\":\"auth\",\"token\":…}")),
     };
     let Ok(Request::Auth { token }) = request(&first) else {
@@ -134,6 +152,8 @@ async fn identified(
     let access = Access::from_request_parts(&mut asked.into_parts().0, app).await;
     let access = access.map_err(|problem| policy(problem.detail()))?;
     access.somewhere(Scope::Read).map_err(|problem| policy(problem.detail()))?;
+    let taken = app.rates().take(access.token());
+    taken.map_err(|problem| Ending::Close(close_code::AGAIN, problem.detail().to_owned()))?;
     let known = Message::text(control("authenticated", None, []));
     socket.send(known).await.map_err(|_| Ending::Left)?;
     Ok(access)
@@ -143,19 +163,25 @@ fn away() -> Ending {
     Ending::Close(close_code::AWAY, "the server is shutting down, or the token has changed".to_owned())
 }
 
-/// The next text of the client. Dropping the future loses nothing.
-async fn text(socket: &mut WebSocket) -> Result<String, Ending> {
+async fn first_text(socket: &mut WebSocket) -> Result<String, Ending> {
     loop {
-        match socket.recv().await {
-            Some(Ok(Message::Text(text))) => return Ok(text.as_str().to_owned()),
-            Some(Ok(Message::Binary(_))) => {
-                let reason = "messages are JSON in text frames".to_owned();
-                return Err(Ending::Close(close_code::UNSUPPORTED, reason));
-            }
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-            Some(Ok(Message::Close(_))) | None => return Err(Ending::Left),
-            Some(Err(error)) => return Err(broken(error)),
+        if let Some(text) = heard(socket).await? {
+            return Ok(text);
         }
+    }
+}
+
+/// What the client says: a text, or only that it is there. Dropping the future loses nothing.
+async fn heard(socket: &mut WebSocket) -> Result<Option<String>, Ending> {
+    match socket.recv().await {
+        Some(Ok(Message::Text(text))) => Ok(Some(text.as_str().to_owned())),
+        Some(Ok(Message::Binary(_))) => {
+            let reason = "messages are JSON in text frames".to_owned();
+            Err(Ending::Close(close_code::UNSUPPORTED, reason))
+        }
+        Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(None),
+        Some(Ok(Message::Close(_))) | None => Err(Ending::Left),
+        Some(Err(error)) => Err(broken(error)),
     }
 }
 
@@ -167,8 +193,15 @@ fn broken(error: axum::Error) -> Ending {
         Some(tungstenite::Error::Utf8(_)) => {
             Ending::Close(close_code::INVALID, "a text frame is not UTF-8".to_owned())
         }
-        Some(tungstenite::Error::Capacity(_)) => {
-            Ending::Close(close_code::SIZE, format!("a message has at most {MESSAGE_BYTES} bytes"))
+        Some(tungstenite::Error::Capacity(why)) => {
+            let reason = format!("a message has at most {MESSAGE_BYTES} bytes");
+            match why {
+                // It was refused before it came, and is buffered while the rest of it does.
+                CapacityError::MessageTooLong { size, .. } if *size <= READ_BUFFER_BYTES => {
+                    Ending::Close(close_code::SIZE, reason)
+                }
+                _ => Ending::Cut(close_code::SIZE, reason),
+            }
         }
         _ => Ending::Left,
     }
@@ -180,6 +213,8 @@ struct Talk<'a> {
     socket: &'a mut WebSocket,
     ends: CancellationToken,
     subscriptions: Subscriptions,
+    /// When it was pinged, if nothing has come from it since.
+    pinged: Option<Instant>,
 }
 
 enum Next {
@@ -207,7 +242,13 @@ impl Talk<'_> {
                 let _ = tokio::time::timeout(FAREWELL, self.socket.send(Message::text(end))).await;
                 return Err(away());
             }
-            asked = text(self.socket) => Next::Asked(asked?),
+            heard = heard(self.socket) => {
+                self.pinged = None;
+                match heard? {
+                    Some(text) => Next::Asked(text),
+                    None => return Ok(()),
+                }
+            }
             message = self.subscriptions.next() => Next::Message(message),
             () = sleep_until(quiet) => Next::Silence,
         };
@@ -218,12 +259,17 @@ impl Talk<'_> {
                 self.send(Message::text(answer)).await
             }
             Next::Message(message) => self.send(Message::text(message)).await,
-            Next::Silence => self.send(Message::Ping(bytes::Bytes::new())).await,
+            Next::Silence if self.pinged.is_some_and(|at| at.elapsed() >= OUT_OF_REACH) => Err(Ending::Left),
+            Next::Silence => {
+                self.pinged.get_or_insert_with(Instant::now);
+                self.send(Message::Ping(bytes::Bytes::new())).await
+            }
         }
     }
 
     /// A client that takes nothing holds up nobody but itself, and not the end of the server.
     async fn send(&mut self, message: Message) -> Result<(), Ending> {
+        self.subscriptions.rest();
         tokio::select! {
             biased;
             sent = self.socket.send(message) => sent.map_err(broken),
@@ -233,6 +279,9 @@ impl Talk<'_> {
 
     async fn answer(&mut self, asked: Request) -> Result<String, Ending> {
         let (app, access) = (&self.app, &self.access);
+        if let Err(problem) = app.rates().take(access.token()) {
+            return Ok(error(asked.subscription(), &problem));
+        }
         let (word, id, done) = match asked {
             Request::Auth { .. } => {
                 let reason = "the token is known already".to_owned();
@@ -243,7 +292,7 @@ impl Talk<'_> {
                 ("subscribed", id, self.subscriptions.add(app, access, subscribe).await)
             }
             Request::Filter { id, filter } => {
-                let done = self.subscriptions.filter(app, access, &id, &filter).await;
+                let done = self.subscriptions.filter(app, &id, &filter);
                 ("filtered", id, done)
             }
             Request::Credit { id, events } => {

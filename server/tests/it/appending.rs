@@ -187,6 +187,25 @@ async fn several_branches_are_appended_to_together_or_not_at_all() {
 }
 
 #[tokio::test]
+async fn all_parts_together_have_no_more_events_than_one_append() {
+    let served = Served::open().await;
+    let many = |count: usize| vec![r#"{"type":"a"}"#; count].join(",");
+    let parts = |second: &str| {
+        let first = many(60_000);
+        format!(r#"{{"parts":[{{"session":"s","events":[{first}]}},{{"session":"t","events":[{second}]}}]}}"#)
+    };
+    // Counted before any of them is read.
+    let most = format!("{},3", many(39_999));
+    let more = format!("{},3,3", many(39_999));
+    for (second, field) in [(most, Value::Null), (more, json!("events"))] {
+        let answer = served.ask("POST", "/v1/append").body("application/json", parts(&second)).send().await;
+        assert_eq!((answer.status, &answer.json()["part"]), (400, &json!(1)), "{}", answer.text());
+        assert_eq!(answer.json()["field"], field, "{}", answer.text());
+    }
+    assert!(kinds(&served).is_empty());
+}
+
+#[tokio::test]
 async fn a_token_appends_where_it_may_and_learns_nothing_of_the_rest() {
     let served = Served::start(&[("reads", Scope::Read, ""), ("mine", Scope::Append, "s")]).await;
     let theirs = NewEvent::new("a");

@@ -128,6 +128,11 @@ impl Served {
         self.ask("GET", path).send().await
     }
 
+    /// With an `Accept` header.
+    pub(crate) async fn get_as(&self, path: &str, content_type: &str) -> Answer {
+        self.ask("GET", path).header("accept", content_type).send().await
+    }
+
     pub(crate) async fn post(&self, path: &str, json: &Value) -> Answer {
         self.ask("POST", path).json(json).send().await
     }

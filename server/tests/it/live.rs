@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::harness::{Frame, Served, Sse, soon};
 
-async fn until_caught_up(sse: &mut Sse) -> Vec<Frame> {
+pub(crate) async fn until_caught_up(sse: &mut Sse) -> Vec<Frame> {
     let mut frames = Vec::new();
     loop {
         let frame = sse.next().await.expect("it catches up");
@@ -17,7 +17,7 @@ async fn until_caught_up(sse: &mut Sse) -> Vec<Frame> {
     }
 }
 
-fn numbered(n: u64) -> NewEvent {
+pub(crate) fn numbered(n: u64) -> NewEvent {
     NewEvent::new("step.done").data(json!({ "n": n }))
 }
 
@@ -68,7 +68,10 @@ async fn a_cursor_of_another_stream_is_refused() {
     for bad in ["limit=1", "reverse=true", "to=3", "cursor=x", "from=1&cursor=x"] {
         assert_eq!(served.get(&format!("/v1/events?follow=sse&{bad}")).await.status, 400, "{bad}");
     }
-    assert_eq!(served.get("/v1/sessions/s/branches/none/events?follow=sse").await.status, 404);
+    for none in ["s/branches/none", "none/branches/main", "none"] {
+        let refused = served.get(&format!("/v1/sessions/{none}/events?follow=sse")).await;
+        assert_eq!(refused.problem(), "not-found", "{none}");
+    }
 }
 
 #[tokio::test]
@@ -125,33 +128,57 @@ async fn a_server_that_restarts_leaves_no_gap_and_repeats_nothing() {
 }
 
 #[tokio::test]
-async fn a_narrow_token_sees_nothing_of_the_rest() {
-    let served = Served::start(&[("a", Scope::Read, "a-*")]).await;
-    for n in 0..20 {
-        served.store.append(["a-1", "b-1"][n % 2], numbered(n as u64)).unwrap();
+async fn a_stream_that_fails_does_not_say_that_all_was_told() {
+    let served = Served::open().await;
+    served.store.append("s", numbered(1)).unwrap();
+    let mut sse = served.sse("/v1/sessions/s/branches/main/events").await;
+    assert_eq!(until_caught_up(&mut sse).await.len(), 1);
+    served.store.lifecycle().delete("s").unwrap();
+    let failed = sse.next().await.unwrap();
+    assert_eq!((failed.event.as_str(), &failed.json()["status"]), ("error", &json!(410)));
+    assert_eq!(sse.next().await, None);
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_with_its_store_does_not_say_that_the_branch_is_closed() {
+    let served = Served::open().await;
+    served.store.append("s", numbered(1)).unwrap();
+    let mut streams = Vec::new();
+    for path in ["/v1/events", "/v1/sessions/s/events", "/v1/sessions/s/branches/main/events"] {
+        let mut sse = served.sse(path).await;
+        until_caught_up(&mut sse).await;
+        streams.push(sse);
     }
-    let mut sse = served.ask("GET", "/v1/events").token("a").sse().await;
-    let mut frames = Vec::new();
-    loop {
-        let frame = sse.next().await.unwrap();
-        if frame.event == "caught-up" {
-            assert_eq!(frame.id, None, "a cursor here would count what others append");
-            break;
-        }
-        frames.push(frame);
+    served.store.close().unwrap();
+    for mut sse in streams {
+        let end = sse.next().await.unwrap();
+        assert_eq!((end.event.as_str(), end.json()), ("end", json!({"reason": "closing"})));
+        assert_eq!(sse.next().await, None);
     }
-    served.store.append("b-1", numbered(100)).unwrap();
-    served.store.lifecycle().delete("b-1").unwrap();
-    served.store.append("a-1", numbered(101)).unwrap();
-    let next = sse.next().await.unwrap();
-    assert_eq!(next.json()["data"]["n"], 101, "{next:?}");
-    frames.push(next);
-    assert!(frames.iter().all(|frame| frame.event == "event" && frame.json()["session"] == "a-1"));
-    assert_eq!(frames.len(), 11);
-    assert_eq!(served.ask("GET", "/v1/sessions/b-1/events?follow=sse").token("a").send().await.status, 403);
-    // To ask beyond the end is not answered with where it is.
-    let mut beyond = served.ask("GET", "/v1/sessions/a-1/events?from=999999").token("a").sse().await;
-    assert_eq!(beyond.frame().await.unwrap().retry, Some(1000));
+}
+
+#[tokio::test]
+async fn what_is_left_out_is_not_told_of_as_stuck_either() {
+    let refuses = retold::schema::Upcaster::new("step.done", 1)
+        .to("step.done", 2)
+        .function(1, |_| Err("it is old".to_owned()));
+    let store = Store::builder().upcasts(retold::Upcasts::new([refuses]).unwrap()).in_memory().unwrap();
+    let served = Served::with(store, Config::new(Tokens::open())).await;
+    served.store.append("s", numbered(1).source("a")).unwrap();
+    served.store.append("s", NewEvent::new("tool.invoked").source("a")).unwrap();
+    let path = "/v1/sessions/s/branches/main/events";
+    for (query, count) in
+        [("source=a", 1), ("except=step.*", 0), ("type=tool.*", 0), ("type=step.*", 1), ("source=b", 0)]
+    {
+        let mut sse = served.sse(&format!("{path}?{query}")).await;
+        let frames = until_caught_up(&mut sse).await;
+        assert_eq!(frames.iter().filter(|frame| frame.event == "error").count(), count, "{query}");
+        let page = served.get(&format!("{path}?{query}")).await.json();
+        assert_eq!(page["errors"].as_array().map_or(0, Vec::len), count, "{query}");
+        let lines = served.get_as(&format!("{path}?{query}"), "application/x-ndjson").await;
+        let told = lines.text().lines().filter(|line| line.starts_with("{\"error\":")).count();
+        assert_eq!(told, count, "{query}");
+    }
 }
 
 #[tokio::test]
@@ -197,6 +224,61 @@ async fn a_reader_that_takes_nothing_holds_up_nobody() {
 }
 
 #[tokio::test]
+async fn a_reader_that_takes_nothing_is_cut_off() {
+    let served = Served::limited(|limits| limits.stall_time = std::time::Duration::from_millis(100)).await;
+    let text = "x".repeat(1024 * 1024);
+    served.store.append("s", NewEvent::new("a")).unwrap();
+    let mut slow = served.sse("/v1/sessions/s/events").await;
+    slow.next().await.unwrap();
+    // More than what is buffered on the way.
+    for _ in 0..64 {
+        served.store.append("s", NewEvent::new("big.event").data(json!({ "text": text }))).unwrap();
+    }
+    served.connections(0).await;
+}
+
+#[tokio::test]
+async fn streams_that_are_not_read_keep_no_turn() {
+    let served = Served::open().await;
+    let text = "x".repeat(64 * 1024);
+    for _ in 0..5 {
+        let events: Vec<NewEvent> =
+            (0..20).map(|_| NewEvent::new("big.event").data(json!({ "text": text }))).collect();
+        served.store.append("s", events).unwrap();
+    }
+    let mut slow = Vec::new();
+    // More than have a turn at once.
+    for _ in 0..66 {
+        slow.push(served.sse("/v1/sessions/s/events").await);
+    }
+    let mut sse = served.sse("/v1/sessions/s/events").await;
+    assert_eq!(until_caught_up(&mut sse).await.len(), 100);
+}
+
+#[tokio::test]
+async fn a_span_is_before_the_first_request_of_a_stream() {
+    let served = Served::open().await;
+    let now = retold::Timestamp::now().micros();
+    let at = |hours: i64| retold::Timestamp::from_micros(now - hours * 3_600_000_000);
+    served.store.append("s", vec![numbered(1).occurred(at(0)), numbered(2).occurred(at(3))]).unwrap();
+    let path = "/v1/sessions/s/branches/main/events?since=2h";
+    let first = served.sse(path).await.next().await.unwrap();
+    assert_eq!(first.json()["data"]["n"], 1);
+    let id = first.id.unwrap();
+    let again = |id: &str| served.ask("GET", path).header("last-event-id", id);
+    assert_eq!(again(&id).sse().await.next().await.unwrap().event, "caught-up");
+    // As if that had been two hours ago.
+    let (cursor, began) = id.rsplit_once('.').unwrap();
+    let began = began.parse::<i64>().unwrap() - 2 * 3_600_000_000;
+    let event = again(&format!("{cursor}.{began}")).sse().await.next().await.unwrap();
+    assert_eq!(event.json()["data"]["n"], 2);
+    assert_eq!(
+        served.ask("GET", path).header("last-event-id", &format!("{cursor}.x")).send().await.status,
+        400
+    );
+}
+
+#[tokio::test]
 async fn what_was_removed_is_a_gap() {
     let served = Served::open().await;
     served.store.append("s", (1..=5).map(numbered).collect::<Vec<_>>()).unwrap();
@@ -207,6 +289,16 @@ async fn what_was_removed_is_a_gap() {
     let gap = sse.next().await.unwrap();
     assert_eq!((gap.event.as_str(), gap.json()), ("gap", json!({"first": 4})));
     assert_eq!(sse.next().await.unwrap().json()["sequence"], 4);
+    let from = "/v1/sessions/s/branches/main/events?from=2";
+    for accept in ["application/json", "application/x-ndjson"] {
+        let gone = served.get_as(from, accept).await;
+        assert_eq!((gone.status, gone.problem()), (410, "truncated".to_owned()), "{accept}");
+    }
+    let page = served.get(&path).await;
+    assert_eq!(page.problem(), "bad-cursor", "a live stream's is not a page's");
+    let lines = served.get_as("/v1/sessions/s/branches/main/events", "application/x-ndjson").await;
+    assert_eq!((lines.status, lines.text().lines().count()), (200, 2));
+    assert_eq!(lines.header("cache-control"), Some("no-store, no-transform"));
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ mod appending;
 mod harness;
 mod live;
 mod names;
+mod narrow;
 mod page;
 mod reading;
 mod serving;

@@ -1,5 +1,6 @@
 //! The handle and its verbs. They block; those that wait for the disk have an async form over the same queue.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::reader::Reader;
@@ -92,6 +93,12 @@ impl Store {
     #[must_use]
     pub fn created(&self) -> Timestamp {
         self.inner().identity().created
+    }
+
+    /// The store's file; `None` for a store in memory.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.inner().path()
     }
 
     /// The types that this store knows: those it was opened with.

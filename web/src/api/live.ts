@@ -33,6 +33,7 @@ async function run(path: string, query: Query, handlers: Handlers, stopped: Abor
     const end = () => attempt.abort();
     stopped.addEventListener('abort', end);
     let silence = 0;
+    const began = performance.now();
     const heard = () => {
       clearTimeout(silence);
       silence = window.setTimeout(end, SILENCE_MS);
@@ -46,8 +47,12 @@ async function run(path: string, query: Query, handlers: Handlers, stopped: Abor
       handlers.state('live');
       for await (const frame of frames(response.body, heard)) {
         if (frame.id !== null) cursor = frame.id || null;
-        wait = 1_000;
+        if (frame.event === 'event') wait = 1_000;
         handlers.frame(frame);
+        if (isLast(frame)) {
+          handlers.state('ended');
+          return;
+        }
       }
     } catch (error) {
       if (stopped.aborted) return;
@@ -60,10 +65,16 @@ async function run(path: string, query: Query, handlers: Handlers, stopped: Abor
       stopped.removeEventListener('abort', end);
     }
     if (stopped.aborted) return;
+    if (performance.now() - began > LONGEST_WAIT_MS) wait = 1_000;
     handlers.state('waiting');
     await pause(wait + Math.random() * 300, stopped);
     wait = Math.min(wait * 2, LONGEST_WAIT_MS);
   }
+}
+
+/** The branch is closed: nothing will follow. */
+function isLast(frame: Frame): boolean {
+  return frame.event === 'end' && (JSON.parse(frame.data) as { reason?: string }).reason === 'closed';
 }
 
 function pause(ms: number, stopped: AbortSignal): Promise<void> {
@@ -75,17 +86,20 @@ function pause(ms: number, stopped: AbortSignal): Promise<void> {
 
 async function* frames(body: ReadableStream<Uint8Array>, heard: () => void): AsyncGenerator<Frame> {
   const reader = body.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>).getReader();
-  let rest = '';
+  // The pieces of a line that has not ended: a long one comes in many, and each is looked at once.
+  let pieces: string[] = [];
   let frame: Frame = { id: null, event: 'message', data: '' };
   try {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
       heard();
-      rest += value;
-      const lines = rest.split(/\r\n|\n|\r(?!$)/);
-      rest = lines.pop() ?? '';
-      for (const line of lines) {
+      let from = 0;
+      for (let end = value.indexOf('\n'); end >= 0; end = value.indexOf('\n', from)) {
+        pieces.push(value.slice(from, end));
+        from = end + 1;
+        const line = pieces.join('').replace(/\r$/, '');
+        pieces = [];
         if (line === '') {
           if (frame.data !== '' || frame.id !== null) yield frame;
           frame = { id: null, event: 'message', data: '' };
@@ -93,11 +107,12 @@ async function* frames(body: ReadableStream<Uint8Array>, heard: () => void): Asy
         }
         const cut = line.indexOf(':');
         const name = cut < 0 ? line : line.slice(0, cut);
-        const text = cut < 0 ? '' : line.slice(cut + 1).replace(/^ /, '');
+        const text = cut < 0 ? '' : line.slice(line[cut + 1] === ' ' ? cut + 2 : cut + 1);
         if (name === 'data') frame.data += (frame.data && '\n') + text;
         else if (name === 'event') frame.event = text;
         else if (name === 'id') frame.id = text;
       }
+      pieces.push(value.slice(from));
     }
   } finally {
     await reader.cancel().catch(() => undefined);

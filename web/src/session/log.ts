@@ -93,7 +93,7 @@ export class Log extends EventTarget {
       },
       frame: (frame) => {
         if (frame.event !== 'event') return;
-        const { sequence } = JSON.parse(frame.data) as RecordedEvent;
+        const sequence = sequenceIn(frame.data);
         if (sequence > this.head) this.grow(sequence);
       },
     });
@@ -171,6 +171,14 @@ export class Log extends EventTarget {
       if (!this.stopped.signal.aborted) this.dispatchEvent(new Event('changed'));
     });
   }
+}
+
+const HEAD = /^\{"session":"(?:[^"\\]|\\.)*","branch":"(?:[^"\\]|\\.)*","sequence":(\d+)[,}]/;
+
+/** It stands before the payload, which may be long and is not needed here. */
+function sequenceIn(event: string): number {
+  const head = HEAD.exec(event.slice(0, 4096));
+  return head ? Number(head[1]) : (JSON.parse(event) as RecordedEvent).sequence;
 }
 
 function pageOf(sequence: number): number {

@@ -102,6 +102,12 @@ function BranchPage({ card, branches, info, query, refresh }: { card: Card; bran
     if (settledHead > info.head) refresh();
   }, [settledHead]);
 
+  // The stream says that the branch was closed.
+  const hasEnded = log.live === 'ended' && log.error === null;
+  useEffect(() => {
+    if (hasEnded && !info.closed) refresh();
+  }, [hasEnded]);
+
   const at = asked === null ? head : Math.min(Math.max(asked, log.first), log.head);
   const select = useCallback((sequence: number) => {
     setFollowing(false);
