@@ -25,6 +25,8 @@ mod probe;
 mod problem;
 mod rates;
 mod reference;
+#[cfg(unix)]
+mod remote;
 mod router;
 mod run;
 mod socket;

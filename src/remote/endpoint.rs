@@ -46,12 +46,6 @@ impl Endpoint {
         Ok(Self { url, token: None, ca: None, allow_http: false, tls: Arc::default() })
     }
 
-    /// Whether what names a store is meant to be a URL, and not the path of a file.
-    #[must_use]
-    pub fn is_url(text: &str) -> bool {
-        StoreUrl::is_meant(text)
-    }
-
     /// The secret of a token. It has to be one of scope `admin`, for all sessions.
     ///
     /// # Errors

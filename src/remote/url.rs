@@ -48,11 +48,6 @@ pub(super) struct StoreUrl {
 }
 
 impl StoreUrl {
-    /// Whether a text is meant to be one, and not a path.
-    pub(super) fn is_meant(text: &str) -> bool {
-        Scheme::of(text).is_some()
-    }
-
     /// # Errors
     /// It says what is wrong. What may be a secret is not repeated.
     pub(super) fn parse(text: &str) -> Result<Self, Invalid> {
@@ -165,6 +160,5 @@ mod tests {
         for text in ["http://localhost.example:1", "http://10.0.0.1:1", "http://[fe80::1]:1", "http://0.0.0.0:1"] {
             assert!(!is_loopback(text), "{text}");
         }
-        assert!(StoreUrl::is_meant("https://x") && !StoreUrl::is_meant("./https") && !StoreUrl::is_meant("a://b"));
     }
 }

@@ -15,6 +15,7 @@ mod live;
 mod names;
 mod page;
 mod reading;
+mod remote;
 mod serving;
 mod tls;
 mod web_sockets;
