@@ -150,7 +150,7 @@ fn connections_that_are_cut_lose_and_repeat_nothing() {
     let mut following = reader.follow(Follow::session("s").unwrap()).unwrap().blocking();
     let writing = std::thread::spawn(move || {
         for n in 0..300_u32 {
-            let one = event().data(n.into());
+            let one = event().data(serde_json::json!(n));
             // It may have been recorded: the same ids again are safe.
             while let Err(error) = writer.append("s", one.clone()) {
                 assert!(error.is_retryable(), "{error}");

@@ -107,7 +107,7 @@ async fn bytes_that_are_no_frames_end_their_connection_and_nothing_else() {
     let served = served().await;
     let store = connected(&served, ALL).await.unwrap();
     let huge = [&[0xFF; 8][..], &[0; 8]].concat();
-    for wrong in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0; 64], &huge, &[0xFF; 100_000]] {
+    for wrong in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0; 64][..], &huge[..], &[0xFF; 100_000][..]] {
         let mut stream = upgraded(&served).await;
         // The server may hang up before everything is sent.
         let _ = stream.write_all(wrong).await;
@@ -216,7 +216,7 @@ async fn over_tls_only_a_server_that_is_trusted_is_spoken_to() {
     // A payload of many frames, in both directions.
     let long = event().data(serde_json::json!("x".repeat(5 << 20)));
     store.append_async("s", long.clone()).await.unwrap();
-    let read = store.get_async(served.store.ids(&"0".parse().unwrap(), 9).unwrap()[1]).await.unwrap();
+    let read = store.get_async(long.id()).await.unwrap();
     assert_eq!(read.payload().len(), long.payload().len());
     let other = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let others = folder.path().join("other.pem");
