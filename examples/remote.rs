@@ -53,7 +53,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The other machine: the same `Store`.
     let remote = Store::builder().connect_with_async(Tunnel(address)).await?;
     let mut following = remote.follow_async(Follow::session("run-7")?).await?;
-    remote.append_async("run-7", NewEvent::new("run.started").data(json!({ "goal": "fix the login" }))).await?;
+    remote
+        .append_async("run-7", NewEvent::new("run.started").data(json!({ "goal": "fix the login" })))
+        .await?;
     store.append_async("run-7", NewEvent::new("run.completed")).await?;
     let mut kinds = Vec::new();
     while kinds.len() < 2 {

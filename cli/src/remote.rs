@@ -30,7 +30,14 @@ pub(crate) struct Remote {
     )]
     pub(crate) token_file: Option<PathBuf>,
     /// Trust the certificates of this PEM file, instead of the system's, for a store behind a URL [env: RETOLD_CA]
-    #[arg(long, global = true, hide_short_help = true, value_name = "FILE", env = "RETOLD_CA", hide_env = true)]
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_name = "FILE",
+        env = "RETOLD_CA",
+        hide_env = true
+    )]
     pub(crate) ca: Option<PathBuf>,
     /// Let --store http://… lead to another machine; others on the way can read and change what is sent, and the token
     #[arg(long, global = true, hide_short_help = true)]
@@ -118,7 +125,8 @@ fn read_secret(path: &Path) -> Result<String> {
         std::io::ErrorKind::NotFound => Error::not_found("file", path.display()),
         _ => Error::Storage { reason: format!("{}: {e}", path.display()) },
     };
-    let bad = |reason: String| Error::from(Invalid::new("token", format!("file {} {reason}", path.display())));
+    let bad =
+        |reason: String| Error::from(Invalid::new("token", format!("file {} {reason}", path.display())));
     let file = File::open(path).map_err(failed)?;
     #[cfg(unix)]
     {

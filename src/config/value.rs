@@ -127,7 +127,9 @@ pub(super) fn checked(key: &'static Key, value: &Value, origin: Origin) -> Resul
             let text = value.as_str().filter(|text| !text.is_empty());
             // A path in a file is relative to that file; the URL of a store is none.
             text.map(|text| match &origin {
-                Origin::File(file, _) if !(key.name == "store" && is_url(text)) => file.parent().unwrap_or(Path::new("")).join(text),
+                Origin::File(file, _) if !(key.name == "store" && is_url(text)) => {
+                    file.parent().unwrap_or(Path::new("")).join(text)
+                }
                 _ => text.into(),
             })
             .map(|path| Plain::Path(Some(path)))

@@ -92,10 +92,10 @@ pub use repaired::{LOST_EVENT, Lost, Repaired};
 pub use report::Report;
 pub(crate) use restored::{KeptPart, KeptRecord};
 pub use restored::{RestoreUntil, Restored};
-#[cfg(unix)]
-pub use shared::{Dialer, Dialing, Duplex};
 #[cfg(all(unix, feature = "testkit"))]
 pub(crate) use shared::{ClientInfo, Hello, connect, exchange, frames};
+#[cfg(unix)]
+pub use shared::{Dialer, Dialing, Duplex};
 #[cfg(unix)]
 pub(crate) use shared::{Reach, Server, ServerOptions, carry};
 pub(crate) use sidecar::{SidecarRange, SidecarRecord, SidecarTable, SidecarTables, SidecarWrites};

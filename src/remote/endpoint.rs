@@ -52,8 +52,12 @@ impl Endpoint {
     /// [`Error::Invalid`] for one that cannot be sent. It is not repeated.
     pub fn token(mut self, secret: impl Into<String>) -> Result<Self> {
         let secret = secret.into();
-        if secret.is_empty() || secret.len() > MAX_TOKEN_BYTES || !secret.bytes().all(|b| b.is_ascii_graphic()) {
-            let reason = format!("has to have 1 to {MAX_TOKEN_BYTES} printable ASCII characters, and no blanks");
+        if secret.is_empty()
+            || secret.len() > MAX_TOKEN_BYTES
+            || !secret.bytes().all(|b| b.is_ascii_graphic())
+        {
+            let reason =
+                format!("has to have 1 to {MAX_TOKEN_BYTES} printable ASCII characters, and no blanks");
             return Err(Invalid::new("token", reason).into());
         }
         self.token = Some(secret);
@@ -85,10 +89,10 @@ impl Endpoint {
             Scheme::Https => Some(self.config()?),
             Scheme::Http => None,
         };
-        let mut stream = self.reached(is_plain).await.map_err(|e| Error::Unreachable {
-            store: store.clone(),
-            reason: e.to_string(),
-        })?;
+        let mut stream = self
+            .reached(is_plain)
+            .await
+            .map_err(|e| Error::Unreachable { store: store.clone(), reason: e.to_string() })?;
         let authority = self.url.authority();
         Ok(match tls {
             Some(config) => {
@@ -160,7 +164,10 @@ mod tests {
         // An address that nobody has.
         let endpoint = Endpoint::new("http://192.0.2.1:1").unwrap().token("s3cret").unwrap();
         let Err(refused) = endpoint.connected().await else { panic!("it was let through") };
-        assert!(matches!(refused, Error::Invalid(_)) && refused.to_string().contains("--allow-http"), "{refused}");
+        assert!(
+            matches!(refused, Error::Invalid(_)) && refused.to_string().contains("--allow-http"),
+            "{refused}"
+        );
     }
 
     #[tokio::test]
@@ -169,7 +176,8 @@ mod tests {
         let (none, empty) = (folder.path().join("none.pem"), folder.path().join("empty.pem"));
         std::fs::write(&empty, "no certificate").unwrap();
         for file in [none, empty] {
-            let Err(error) = Endpoint::new("https://127.0.0.1:1").unwrap().ca_file(&file).connected().await else {
+            let Err(error) = Endpoint::new("https://127.0.0.1:1").unwrap().ca_file(&file).connected().await
+            else {
                 panic!("it was used")
             };
             assert!(error.to_string().contains(file.to_str().unwrap()) && !error.is_retryable(), "{error}");

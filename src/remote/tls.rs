@@ -30,7 +30,8 @@ pub(super) fn trusting(ca: Option<&Path>) -> Result<Arc<ClientConfig>> {
             // What cannot be read is none that is trusted; some systems keep files that are of no use.
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             if roots.is_empty() {
-                let reason = "this system has no certificates of authorities; name a file of some (--ca FILE)";
+                let reason =
+                    "this system has no certificates of authorities; name a file of some (--ca FILE)";
                 return Err(Error::storage(reason));
             }
         }
@@ -89,9 +90,10 @@ pub(super) fn failed(store: &str, error: &io::Error) -> Error {
                 "its certificate is not trusted ({why}); if it is of your own authority, name that one's certificate (--ca FILE)"
             ),
         ),
-        Some(rustls::Error::InvalidMessage(_)) => {
-            refused(store, "what answers there does not speak TLS; if it is `retold serve` without it, write http://")
-        }
+        Some(rustls::Error::InvalidMessage(_)) => refused(
+            store,
+            "what answers there does not speak TLS; if it is `retold serve` without it, write http://",
+        ),
         Some(other) => refused(store, format!("the TLS handshake has failed: {other}")),
         None => Error::Unreachable { store: store.to_owned(), reason: error.to_string() },
     }

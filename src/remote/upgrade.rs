@@ -43,7 +43,8 @@ pub(super) async fn upgrade(
     io.flush().await.map_err(ended)?;
     let answered = answer(io).await.map_err(|e| match e.kind() {
         io::ErrorKind::InvalidData => {
-            let reason = format!("what answers there is no server of stores: {e}; if it speaks TLS, write https://");
+            let reason =
+                format!("what answers there is no server of stores: {e}; if it speaks TLS, write https://");
             Error::Refused { store: store.to_owned(), reason }
         }
         _ => ended(e),
@@ -73,7 +74,10 @@ async fn more(io: &mut (impl AsyncRead + Unpin), bytes: &mut Vec<u8>) -> io::Res
     let mut room = [0; 1_024];
     let read = io.read(&mut room).await?;
     if read == 0 {
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection was closed before it was answered"));
+        return Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            "the connection was closed before it was answered",
+        ));
     }
     bytes.extend_from_slice(room.get(..read).unwrap_or_default());
     Ok(())
@@ -116,13 +120,19 @@ fn judged(answered: Answered, store: &str) -> Result<()> {
     match status {
         // The server says nothing before it was greeted.
         101 if answered.upgrade.eq_ignore_ascii_case(PROTOCOL) && answered.body.is_empty() => Ok(()),
-        401 => refused(told("its server wants another token; give one in RETOLD_TOKEN or in a file (--token-file FILE)")),
-        403 => refused(told("its server does not let this token in; it takes one of scope admin for all sessions")),
+        401 => refused(told(
+            "its server wants another token; give one in RETOLD_TOKEN or in a file (--token-file FILE)",
+        )),
+        403 => refused(told(
+            "its server does not let this token in; it takes one of scope admin for all sessions",
+        )),
         // It, or a proxy before it, may soon have room, or be there again.
         429 | 500 | 502..=504 => {
             Err(Error::Unreachable { store: store.clone(), reason: told("its server does not take it in") })
         }
-        404 | 421 | 426 if said.is_some() => refused(told("its server does not serve it to other machines so")),
+        404 | 421 | 426 if said.is_some() => {
+            refused(told("its server does not serve it to other machines so"))
+        }
         _ => refused(told("what answers there is no server of stores, or one of an earlier release")),
     }
 }
@@ -131,7 +141,8 @@ fn judged(answered: Answered, store: &str) -> Result<()> {
 fn detail(answered: &Answered) -> Option<String> {
     let document: serde_json::Value =
         answered.is_problem.then(|| serde_json::from_slice(&answered.body).ok()).flatten()?;
-    let said: String = document.get("detail")?.as_str()?.chars().filter(|c| !c.is_control()).take(300).collect();
+    let said: String =
+        document.get("detail")?.as_str()?.chars().filter(|c| !c.is_control()).take(300).collect();
     Some(said).filter(|said| !said.is_empty())
 }
 
@@ -173,7 +184,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_upgrades_is_taken_at_its_word() {
-        let answer = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: Retold-Frames/1\r\n\r\n";
+        let answer =
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: Retold-Frames/1\r\n\r\n";
         for at_once in [1, 7, 1_000] {
             asked(answer, at_once).await.unwrap();
         }
@@ -192,7 +204,11 @@ mod tests {
             (b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html>".to_vec(), false, "200"),
             (b"HTTP/1.1 301 Moved\r\nLocation: https://b\r\n\r\n".to_vec(), false, "301"),
             (b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\n\r\n".to_vec(), false, "no server of stores"),
-            (b"HTTP/1.1 101 Switching\r\nUpgrade: retold-frames/1\r\n\r\nhello".to_vec(), false, "no server of"),
+            (
+                b"HTTP/1.1 101 Switching\r\nUpgrade: retold-frames/1\r\n\r\nhello".to_vec(),
+                false,
+                "no server of",
+            ),
             (b"\x15\x03\x03\x00\x02\x02\x32".to_vec(), false, "https://"),
             (b"SSH-2.0-OpenSSH_9.6\r\n".to_vec(), false, "not HTTP/1.1"),
             (b"".to_vec(), true, "closed"),
@@ -215,7 +231,8 @@ mod tests {
         assert!(error.to_string().contains("no end"), "{error}");
         let lines = [&b"HTTP/1.1 200 OK\r\n"[..], &b"A: b\r\n".repeat(2_000)].concat();
         assert!(matches!(asked(&lines, 1_000).await, Err(Error::Refused { .. })));
-        let body = format!("HTTP/1.1 403 No\r\nContent-Length: {}\r\n\r\n{}", usize::MAX, "x".repeat(100_000));
+        let body =
+            format!("HTTP/1.1 403 No\r\nContent-Length: {}\r\n\r\n{}", usize::MAX, "x".repeat(100_000));
         assert!(matches!(asked(body.as_bytes(), 1_000).await, Err(Error::Refused { .. })));
     }
 }

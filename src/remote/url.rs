@@ -95,7 +95,8 @@ impl StoreUrl {
     }
 }
 
-const TOKENS: &str = "A token is given in RETOLD_TOKEN or in a file, never in the URL, where it would end up in logs";
+const TOKENS: &str =
+    "A token is given in RETOLD_TOKEN or in a file, never in the URL, where it would end up in logs";
 const NO_SECRET: &str = "has a user or a password; a token is given in RETOLD_TOKEN or in a file, never in the URL, where it would \
                          end up in logs";
 
@@ -154,10 +155,14 @@ mod tests {
     #[test]
     fn this_machine_is_told_from_others() {
         let is_loopback = |text| StoreUrl::parse(text).unwrap().is_loopback();
-        for text in ["http://localhost:1", "http://127.3.2.1:1", "http://[::1]:1", "http://[::ffff:127.0.0.1]:1"] {
+        for text in
+            ["http://localhost:1", "http://127.3.2.1:1", "http://[::1]:1", "http://[::ffff:127.0.0.1]:1"]
+        {
             assert!(is_loopback(text), "{text}");
         }
-        for text in ["http://localhost.example:1", "http://10.0.0.1:1", "http://[fe80::1]:1", "http://0.0.0.0:1"] {
+        for text in
+            ["http://localhost.example:1", "http://10.0.0.1:1", "http://[fe80::1]:1", "http://0.0.0.0:1"]
+        {
             assert!(!is_loopback(text), "{text}");
         }
     }

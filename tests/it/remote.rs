@@ -33,7 +33,8 @@ impl Dialer for Tcp {
     fn dial(&self) -> Dialing<'_> {
         Box::pin(async {
             let reached = TcpStream::connect(self.0).await;
-            let reached = reached.map_err(|e| Error::Unreachable { store: self.name(), reason: e.to_string() })?;
+            let reached =
+                reached.map_err(|e| Error::Unreachable { store: self.name(), reason: e.to_string() })?;
             Ok(Box::new(reached) as Box<dyn Duplex>)
         })
     }
@@ -54,7 +55,8 @@ impl Served {
     }
 
     fn at(store: &Store, address: SocketAddr) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let host = Arc::new(RemoteHost::new(store, "the server"));
         let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
@@ -362,7 +364,8 @@ fn a_server_that_lets_a_program_in_and_then_lies_is_left() {
         (Vec::new(), true),
     ] {
         let bytes = [welcome(), lie].concat();
-        let store = Builder::new().wait(Duration::from_millis(1)).connect_with(Says { bytes, stays }).unwrap();
+        let store =
+            Builder::new().wait(Duration::from_millis(1)).connect_with(Says { bytes, stays }).unwrap();
         let begun = Instant::now();
         let error = store.append("s", event()).unwrap_err();
         assert!(error.is_retryable(), "{error}");

@@ -100,7 +100,8 @@ fn seeded() -> Shell {
         (2, "message.user", r#"{"text": "the login fails for names with an umlaut"}"#),
         (3, "step.done", r#"{"n": 3}"#),
     ] {
-        let (id, time) = (format!("0199f3c2-5d00-7000-8000-00000000000{n}"), format!("2026-02-03T04:05:0{n}Z"));
+        let (id, time) =
+            (format!("0199f3c2-5d00-7000-8000-00000000000{n}"), format!("2026-02-03T04:05:0{n}Z"));
         shell.ok(&["append", "s", kind, "--data", data, "--time", &time, "--id", &id]);
     }
     shell.ok(&["fork", "s@2", "b"]);
@@ -186,7 +187,8 @@ fn every_verb_says_the_same_and_ends_the_same_as_beside_the_file() {
     let told = |said: &Said, shell: &Shell| {
         let dir = shell.path("");
         // Seconds that something took, bytes of files, and when something happened.
-        let out: String = steady(&said.out, &dir).lines().map(without_measures).collect::<Vec<_>>().join("\n");
+        let out: String =
+            steady(&said.out, &dir).lines().map(without_measures).collect::<Vec<_>>().join("\n");
         (said.exit, out, steady(&said.err, &dir))
     };
     for verb in verbs {
@@ -201,7 +203,10 @@ fn without_measures(line: &str) -> String {
     fn strip(value: &mut Value) {
         match value {
             Value::Object(members) => {
-                let measures = ["seconds", "bytes", "before", "after", "recorded", "created", "last", "age", "path", "file"];
+                let measures = [
+                    "seconds", "bytes", "before", "after", "recorded", "created", "last", "age", "path",
+                    "file",
+                ];
                 members.retain(|name, _| !measures.contains(&name.as_str()) && !name.ends_with("_bytes"));
                 members.values_mut().for_each(strip);
             }
@@ -225,7 +230,10 @@ fn work_is_delivered_leased_and_recorded_from_afar() {
     let far = Machines::of(seeded());
     let server = far.serve("127.0.0.1:0");
     let info = json(far.ok(&server, &["info", "-o", "json"]).trim());
-    assert_eq!((&info["path"], &info["owner"]["program"]), (&server.url.clone().into(), &"retold serve".into()));
+    assert_eq!(
+        (&info["path"], &info["owner"]["program"]),
+        (&server.url.clone().into(), &"retold serve".into())
+    );
     assert_eq!(info["owner"]["clients"][0]["program"], "retold info", "{info}");
     far.ok(&server, &["consumer", "add", "w", "-q"]);
     let next = json(far.ok(&server, &["consumer", "next", "w", "-o", "json"]).trim());
@@ -233,7 +241,9 @@ fn work_is_delivered_leased_and_recorded_from_afar() {
     let token = next["token"].as_str().unwrap().to_owned();
     far.ok(&server, &["consumer", "ack", "w", &token, "-q"]);
     assert_eq!(far.run(&server, &["consumer", "ack", "w", &token]).exit, 3);
-    let lease = json(far.ok(&server, &["lease", "acquire", "s", "--holder", "me", "--for", "1h", "-o", "json"]).trim());
+    let lease = json(
+        far.ok(&server, &["lease", "acquire", "s", "--holder", "me", "--for", "1h", "-o", "json"]).trim(),
+    );
     let lease = lease["token"].as_str().unwrap();
     far.ok(&server, &["append", "s", "step.done", "--lease", lease, "-q"]);
     assert_eq!(far.run(&server, &["lease", "acquire", "s", "--holder", "you", "--for", "1h"]).exit, 3);
@@ -250,7 +260,11 @@ fn what_needs_the_file_says_where_to_do_it() {
     let server = far.serve("127.0.0.1:0");
     let backup = far.run(&server, &["backup", "copy.redb"]);
     assert_eq!(backup.exit, 1);
-    assert!(backup.err.contains("on the machine of the store") && backup.err.contains("retold backup"), "{}", backup.err);
+    assert!(
+        backup.err.contains("on the machine of the store") && backup.err.contains("retold backup"),
+        "{}",
+        backup.err
+    );
     assert!(!far.away.path("copy.redb").exists() && !far.has.path("copy.redb").exists());
     for verb in [&["serve"][..], &["demo", "--fast", "--store", &server.url], &["restore", "copy.redb"]] {
         let said = far.run(&server, verb);
@@ -269,7 +283,12 @@ fn who_is_not_let_in_is_told_why() {
         command.env("RETOLD_TOKEN", secret);
         Said::of(command.output().unwrap())
     };
-    for (secret, says) in [(NARROW, "narrow"), (READS, "reads"), ("unknown-unknown-unknown", "RETOLD_TOKEN"), ("", "--token-file")] {
+    for (secret, says) in [
+        (NARROW, "narrow"),
+        (READS, "reads"),
+        ("unknown-unknown-unknown", "RETOLD_TOKEN"),
+        ("", "--token-file"),
+    ] {
         let said = with_token(secret);
         assert!(said.exit == 1 && said.out.is_empty() && said.err.contains(says), "{secret}: {}", said.err);
         assert!(secret.is_empty() || !said.err.contains(secret), "{}", said.err);
@@ -286,16 +305,26 @@ fn who_is_not_let_in_is_told_why() {
         (&user, 7, "RETOLD_TOKEN"),
     ] {
         let said = far.run(&server, &["sessions", "--store", store]);
-        assert!(said.exit == exit && said.err.contains(says) && !said.err.contains(SECRET), "{store}: {}", said.err);
+        assert!(
+            said.exit == exit && said.err.contains(says) && !said.err.contains(SECRET),
+            "{store}: {}",
+            said.err
+        );
     }
     // Nobody is there.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let said = far.run(&server, &["sessions", "--store", &format!("https://{free}"), "--wait", "0"]);
-    assert!(said.exit == 5 && said.err.contains("cannot be reached") && said.err.contains("--wait"), "{}", said.err);
+    assert!(
+        said.exit == 5 && said.err.contains("cannot be reached") && said.err.contains("--wait"),
+        "{}",
+        said.err
+    );
     // A certificate that is not trusted, and files that are none.
     let other = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
     std::fs::write(far.away.path("other.pem"), other.cert.pem()).unwrap();
-    for (ca, exit, says) in [("other.pem", 1, "not trusted"), ("none.pem", 4, "none.pem"), ("token", 7, "--ca")] {
+    for (ca, exit, says) in
+        [("other.pem", 1, "not trusted"), ("none.pem", 4, "none.pem"), ("token", 7, "--ca")]
+    {
         let said = far.run(&server, &["sessions", "--ca", ca]);
         assert!(said.exit == exit, "{ca}: {}", said.err);
         assert!(said.err.contains(says) || said.err.contains(ca), "{ca}: {}", said.err);
@@ -313,7 +342,11 @@ fn a_token_comes_from_a_private_file_and_never_from_the_command_line() {
     };
     assert_eq!(with(&["--token-file", "token"]).exit, 0);
     let said = with(&["--token", SECRET]);
-    assert!(said.exit == 2 && said.err.contains("--token-file") && !said.err.contains(SECRET), "{}", said.err);
+    assert!(
+        said.exit == 2 && said.err.contains("--token-file") && !said.err.contains(SECRET),
+        "{}",
+        said.err
+    );
     std::fs::set_permissions(far.away.path("token"), std::fs::Permissions::from_mode(0o644)).unwrap();
     let said = with(&["--token-file", "token"]);
     assert!(said.exit == 7 && said.err.contains("chmod 600") && !said.err.contains(SECRET), "{}", said.err);
@@ -353,7 +386,8 @@ fn a_tail_misses_and_repeats_nothing_while_the_server_ends_and_an_application_ta
         sees(n);
     }
     // The server becomes a client of the application, and the tail goes on.
-    let store = retold::store::Builder::new().wait(std::time::Duration::from_secs(60)).open(far.has.store()).unwrap();
+    let store =
+        retold::store::Builder::new().wait(std::time::Duration::from_secs(60)).open(far.has.store()).unwrap();
     store.append("s", retold::NewEvent::new("step.done")).unwrap();
     sees(4);
     far.ok(&server, &["append", "s", "step.done", "-q", "--wait", "60"]);

@@ -12,7 +12,12 @@ use crate::harness::{PATIENCE, Served, rest, soon, tokens_of};
 const ALL: &str = "all";
 
 async fn served() -> Served {
-    Served::start(&[(ALL, Scope::Admin, ""), ("narrow", Scope::Admin, "run-*"), ("appends", Scope::Append, "")]).await
+    Served::start(&[
+        (ALL, Scope::Admin, ""),
+        ("narrow", Scope::Admin, "run-*"),
+        ("appends", Scope::Append, ""),
+    ])
+    .await
 }
 
 /// The store of the server, for who has this token.
@@ -71,7 +76,9 @@ async fn what_asks_for_anything_else_is_told_what_there_is() {
         &[("connection", "upgrade"), ("upgrade", "retold-frames/2")],
         &[("upgrade", "retold-frames/1")],
     ] {
-        let ask = headers.iter().fold(served.ask("GET", "/v1/engine").token(ALL), |ask, (name, value)| ask.header(name, value));
+        let ask = headers
+            .iter()
+            .fold(served.ask("GET", "/v1/engine").token(ALL), |ask, (name, value)| ask.header(name, value));
         let answer = ask.send().await;
         assert_eq!((answer.status, answer.problem().as_str()), (426, "no-upgrade"), "{headers:?}");
         assert_eq!(answer.header("upgrade"), Some("retold-frames/1"));
@@ -190,7 +197,8 @@ async fn a_follower_misses_and_repeats_nothing_when_the_server_is_started_again(
 async fn a_server_that_ends_is_waited_for_no_longer_than_was_asked() {
     let served = served().await;
     let endpoint = Endpoint::new(&served.base()).unwrap().token(ALL).unwrap();
-    let store = Store::builder().wait(Duration::from_millis(10)).connect_with_async(endpoint.clone()).await.unwrap();
+    let store =
+        Store::builder().wait(Duration::from_millis(10)).connect_with_async(endpoint.clone()).await.unwrap();
     drop(soon(served.stop()).await);
     let error = soon(store.append_async("s", event())).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
@@ -228,7 +236,10 @@ async fn over_tls_only_a_server_that_is_trusted_is_spoken_to() {
         (plain, "https://"),
     ] {
         let error = open(endpoint).await.unwrap_err();
-        assert!(matches!(error, Error::Refused { .. }) && error.to_string().contains(says), "{says}: {error}");
+        assert!(
+            matches!(error, Error::Refused { .. }) && error.to_string().contains(says),
+            "{says}: {error}"
+        );
     }
     let open_served = Served::open().await;
     let tls = Endpoint::new(&format!("https://localhost:{}", open_served.address.port())).unwrap();

@@ -262,7 +262,8 @@ mod tests {
 
     #[test]
     fn a_server_that_is_another_does_not_end_who_waits_for_its_store() {
-        let refused = not_let_in("https://a:1", ConnectError::Protocol { owner: 1, theirs: (7, 9), ours: (1, 1) });
+        let refused =
+            not_let_in("https://a:1", ConnectError::Protocol { owner: 1, theirs: (7, 9), ours: (1, 1) });
         assert!(!refused.is_passing() && refused.to_string().contains("7-9"), "{refused}");
         for error in [refused, Error::storage("there are no more file descriptors")] {
             assert!(away("https://a:1", error).is_passing());

@@ -16,9 +16,9 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use carry::carry;
 #[cfg(test)]
 pub(crate) use client::Lost;
-pub(crate) use carry::carry;
 pub(crate) use client::{ConnectError, Hello, SharedEngine, connect};
 pub(crate) use dial::dial;
 pub use dialer::{Dialer, Dialing, Duplex};

@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use super::builder::Builder;
 use super::store::Store;
-use crate::engine::{
-    Dialer, Duplex, Durability, Engine, Reach, Server, ServerOptions, carry, open_remote,
-};
+use crate::engine::{Dialer, Duplex, Durability, Engine, Reach, Server, ServerOptions, carry, open_remote};
 use crate::error::{Error, Result};
 use crate::store::unblocked::unblocked;
 use crate::sync::{Mutex, lock};

@@ -67,7 +67,12 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
-    pub(super) fn new(stream: Line, owner: OwnerInfo, (wait, reach): (Duration, Reach), committed: u64) -> Self {
+    pub(super) fn new(
+        stream: Line,
+        owner: OwnerInfo,
+        (wait, reach): (Duration, Reach),
+        committed: u64,
+    ) -> Self {
         Self {
             process: Process::this(),
             owner,

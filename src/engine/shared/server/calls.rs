@@ -468,8 +468,12 @@ mod tests {
             since: Timestamp::now(),
             queued: 0,
         };
-        let client =
-            Client::new((info, Reach::Local), Arc::new(Socket::of(own).unwrap()), Duration::from_secs(9), Arc::default());
+        let client = Client::new(
+            (info, Reach::Local),
+            Arc::new(Socket::of(own).unwrap()),
+            Duration::from_secs(9),
+            Arc::default(),
+        );
         let client = Arc::new(client);
         let options = ServerOptions {
             program: "app".to_owned(),
