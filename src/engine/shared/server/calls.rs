@@ -353,11 +353,10 @@ fn purge(
     call: u64,
     progress: &mut OnProgress<'_>,
 ) -> Result<Vec<u8>> {
-    let mark = || match path.map(mark_purged) {
-        Some(Err(error)) => {
+    let mark = || {
+        if let Some(Err(error)) = path.map(mark_purged) {
             tracing::warn!(%error, "words of purged events may stay in the search index; delete its folder");
         }
-        _ => {}
     };
     mark();
     let purged = admin.purge(progress);
