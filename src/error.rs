@@ -136,6 +136,24 @@ pub enum Error {
         /// What this release speaks.
         ours: (u16, u16),
     },
+    /// The server of a remote store cannot be reached, or has lost its connection and not come back. Nothing was written. The
+    /// same call succeeds once it can be reached.
+    #[error("{store} cannot be reached: {reason}")]
+    Unreachable {
+        /// The store, as it was named.
+        store: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The server of a remote store does not let this program in: it does not know the token, or does not let it do everything;
+    /// or it is not to be trusted, or is none. Nothing was written, and waiting does not help.
+    #[error("{store} cannot be used: {reason}")]
+    Refused {
+        /// The store, as it was named.
+        store: String,
+        /// Why not.
+        reason: String,
+    },
     /// The handle was opened by another process: this one is a child that it forked. Nothing was read or written.
     #[error(
         "this handle was opened by process {opened_in} and does not work in a forked child; open the store again here"
@@ -295,12 +313,11 @@ fn because(reason: &str) -> String {
 impl Error {
     /// Whether the same call can succeed later without changes.
     ///
-    /// `true` for [`Error::Locked`], [`Error::OwnerLost`], [`Error::NoAnswer`] and [`Error::Unknown`], and for
-    /// [`Error::Closed`] once the store is reopened.
+    /// `true` for [`Error::Locked`], [`Error::OwnerLost`], [`Error::NoAnswer`], [`Error::Unreachable`] and
+    /// [`Error::Unknown`], and for [`Error::Closed`] once the store is reopened.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Locked { .. } | Self::OwnerLost { .. } | Self::NoAnswer { .. })
-            || self.is_of_a_closed_store()
+        self.is_passing() || self.is_of_a_closed_store()
     }
 
     /// Whether an open store may answer the next call: it is in use, its owner is gone or says nothing, or what it was doing
@@ -308,7 +325,11 @@ impl Error {
     pub(crate) fn is_passing(&self) -> bool {
         matches!(
             self,
-            Self::Locked { .. } | Self::OwnerLost { .. } | Self::NoAnswer { .. } | Self::Unknown { .. }
+            Self::Locked { .. }
+                | Self::OwnerLost { .. }
+                | Self::NoAnswer { .. }
+                | Self::Unreachable { .. }
+                | Self::Unknown { .. }
         )
     }
 

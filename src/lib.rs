@@ -24,6 +24,7 @@
 //! | [`bus`] | handlers in the process, timers, and the spill for when the store cannot be written. Needs a tokio runtime |
 //! | [`config`] | settings from `retold.toml`, the environment and the command line, and where each came from |
 //! | [`agents`] | what knows AI agents: formats of other programs, read and written ([`interop`](agents::interop)), projections that come along ([`projections`](agents::projections)), and full-text search. Feature `agents` |
+//! | [`remote`] | stores behind a URL. Feature `remote` |
 //! | [`wire`] | what the front ends share: JSON names, problem documents, exit codes. Feature `agents` |
 //!
 //! A module uses those above it in this table, never those below. `docs/architecture.md` says why.
@@ -68,6 +69,8 @@ pub mod lifecycle;
 pub mod limits;
 mod panics;
 pub mod project;
+#[cfg(all(unix, feature = "remote"))]
+pub mod remote;
 pub mod schema;
 pub mod store;
 mod sync;

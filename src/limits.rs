@@ -522,6 +522,24 @@ pub const SHARED_ACCEPT_MS: u64 = 50;
 pub const SHARED_PIECES: usize = 4_096;
 /// Milliseconds between two signs of life of an owner, at the least.
 pub const SHARED_BEAT_MS: u64 = 20;
+/// Milliseconds between two signs of life of a program that uses a remote store, which its server answers …
+pub const REMOTE_PING_MS: u64 = 10_000;
+/// … and of silence after which either takes the other for gone.
+pub const REMOTE_SILENCE_MS: u64 = 35_000;
+/// Milliseconds for which one direction of a connection outlives the other.
+pub const REMOTE_LINGER_MS: u64 = 10_000;
+/// Milliseconds until a remote store that could not be reached is looked for again, at first …
+pub const REMOTE_PAUSE_MS: u64 = 50;
+/// … and at the most.
+pub const REMOTE_LONGEST_PAUSE_MS: u64 = 1_000;
+/// Bytes a second that a remote client sends at the least of a message of several frames.
+pub const REMOTE_LEAST_RATE: u64 = 32 * 1_024;
+/// Bytes of what a server answers before it speaks the shared protocol, with what it says of a refusal.
+pub const REMOTE_HEAD_BYTES: usize = 16 * 1_024;
+/// Lines of that answer.
+pub const REMOTE_HEAD_LINES: usize = 64;
+/// Bytes of a token, at the most.
+pub const MAX_TOKEN_BYTES: usize = 1_024;
 /// Bytes of the name of a program that uses a store.
 pub const MAX_PROGRAM_BYTES: usize = 128;
 /// Different words that errors of other processes may have in places where they are fixed.
@@ -605,6 +623,7 @@ const _: () = assert!(HOLD_OFF_SERVE < HOLD_OFF_CLI && HOLD_OFF_CLI < HOLD_OFF_H
 const _: () =
     assert!(SHARED_MESSAGE_BYTES < u32::MAX as usize && SHARED_GREETING_BYTES <= SHARED_FRAME_BYTES);
 const _: () = assert!(SHARED_HINT_BYTES * 2 < SHARED_FRAME_BYTES && MAX_PAGE <= SHARED_LIST);
+const _: () = assert!(REMOTE_SILENCE_MS > 3 * REMOTE_PING_MS && REMOTE_PAUSE_MS < REMOTE_LONGEST_PAUSE_MS);
 const _: () = assert!(SCAN_CHUNKS + MAX_FORK_DEPTH < SHARED_PIECES);
 const _: () = assert!(MAX_BATCH_EVENTS <= SHARED_LIST && MAX_LISTING <= SHARED_LIST);
 const _: () = assert!(SPILL_RESERVE_BYTES <= SPILL_BYTES);

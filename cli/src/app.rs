@@ -5,11 +5,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::output::Out;
+use super::remote::Remote;
 use retold::config::Settings;
 
 pub(crate) struct App {
     pub(crate) out: Out,
+    /// The store's file, or the URL of its server.
     pub(crate) store: PathBuf,
+    /// What is said of a store behind a URL.
+    pub(crate) remote: Remote,
     /// `--store`, without the environment.
     pub(crate) store_flag: Option<PathBuf>,
     /// The folder of upcasters. None is read unless it is named.

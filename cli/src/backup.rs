@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::app::App;
 use super::failure::Outcome;
 use super::progress::Progress;
+use super::remote::file_only;
 use super::span::since;
 use super::style::{DIM, NAME, paint};
 use super::table::clean;
@@ -80,13 +81,14 @@ pub(super) fn run(args: &BackupArgs, app: &mut App) -> Outcome {
 }
 
 pub(super) fn restore(args: &RestoreArgs, app: &mut App) -> Outcome {
+    let store = file_only(&app.store, "restore")?.to_owned();
     let until = match (args.to_position, args.to_time) {
         (Some(position), _) => RestoreUntil::Position(position.into()),
         (_, Some(time)) => RestoreUntil::Time(time),
         (None, None) => RestoreUntil::End,
     };
     let made = watched(Progress::new(&app.out, "events", None), |told| {
-        restore_chain_with(&args.from, &app.store, until, told)
+        restore_chain_with(&args.from, &store, until, told)
     })?;
     if !app.out.is_table() {
         return app.out.document(&RestoredView::from(&made));

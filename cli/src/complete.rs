@@ -13,6 +13,7 @@ use clap_complete::{ArgValueCompleter, CompleteEnv, CompletionCandidate};
 
 use super::known::is_session;
 use super::open::shared;
+use super::remote::{Remote, open};
 use retold::agents::interop::Format;
 use retold::agents::projections;
 use retold::config::Settings;
@@ -160,7 +161,13 @@ fn settings() -> Option<Settings> {
 
 fn store() -> Option<Store> {
     let path = flag("--store").or_else(|| Some(settings()?.store().to_owned()))?;
-    shared(Builder::new().read_only(), "retold completions", WAIT).open(path).ok()
+    let remote = Remote {
+        token_file: flag("--token-file").or_else(|| std::env::var_os("RETOLD_TOKEN_FILE").map(PathBuf::from)),
+        ca: flag("--ca").or_else(|| std::env::var_os("RETOLD_CA").map(PathBuf::from)),
+        allow_http: words().iter().any(|word| word == "--allow-http"),
+        token_in_the_open: None,
+    };
+    open(&path, &remote, shared(Builder::new().read_only(), "retold completions", WAIT)).ok()
 }
 
 fn sessions(begin: &str) -> Option<Vec<String>> {

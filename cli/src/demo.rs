@@ -13,6 +13,7 @@ use super::app::App;
 use super::diff;
 use super::failure::{Failure, Outcome};
 use super::open::shared;
+use super::remote::file_only;
 use super::style::{BAD, DIM, GOOD, HEADER, NAME, of_kind, paint};
 use super::table::shorten;
 use super::view::{count, summary};
@@ -48,6 +49,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     app.store = app.store_flag.clone().unwrap_or_else(|| STORE.into());
+    file_only(&app.store, "demo")?;
     if args.crash_part {
         return crash_part(app);
     }

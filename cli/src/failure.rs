@@ -161,6 +161,7 @@ fn hint(e: &Error) -> Option<String> {
         Error::Locked { .. } => {
             "`--wait SECONDS` waits longer for it, or stop the process that has it open".into()
         }
+        Error::Unreachable { .. } => "`--wait SECONDS` waits longer for it".into(),
         Error::Corrupt { .. } => {
             "do not change the file; `retold verify` lists everything that is wrong with it".into()
         }

@@ -60,6 +60,7 @@ mod purge;
 mod read;
 mod rebuild;
 mod recording;
+mod remote;
 mod repair;
 mod retain;
 mod role_words;
@@ -105,6 +106,7 @@ use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 use app::App;
 use failure::{Failure, Outcome};
 use output::{Color, Format, Out};
+use remote::Remote;
 use retold::config::Settings;
 use retold::schema::Validation;
 use retold::wire::Exit;
@@ -134,9 +136,11 @@ struct Cli {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 struct Global {
-    /// Path of the store's file [env: RETOLD_STORE] [default: ./retold.redb]
-    #[arg(long, global = true, value_name = "PATH")]
+    /// Path of the store's file, or the URL of its server: https://HOST:PORT [env: RETOLD_STORE] [default: ./retold.redb]
+    #[arg(long, global = true, value_name = "PATH|URL")]
     store: Option<PathBuf>,
+    #[command(flatten)]
+    remote: Remote,
     /// Folder of upcasters, which bring old events to their newest shape as they are read [env: RETOLD_MIGRATIONS]
     /// [default: none; ./migrations is not used automatically]
     #[arg(long, global = true, hide_short_help = true, value_name = "DIR")]
@@ -371,6 +375,10 @@ fn run(cli: Cli, verb: &str) -> Exit {
             return failure.exit();
         }
     };
+    if let Err(failure) = cli.global.remote.check() {
+        out.failure(&failure);
+        return failure.exit();
+    }
     if !cli.logs_json() {
         log(cli.global.verbose, settings.validation().ok());
     }
@@ -379,6 +387,7 @@ fn run(cli: Cli, verb: &str) -> Exit {
         // Straight from the flag: a path need not be UTF-8.
         store: cli.global.store.clone().unwrap_or_else(|| settings.store().to_owned()),
         store_flag: cli.global.store,
+        remote: cli.global.remote,
         migrations: settings.migrations().map(Into::into),
         wait: cli.global.wait,
         program: format!("retold {verb}"),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::app::App;
+use super::remote::open;
 use super::table::clean;
 use retold::error::{Error, Result};
 use retold::event::Catalogue;
@@ -21,19 +22,19 @@ impl App {
 
     /// Opens for reading: whoever writes waits no longer than one read takes.
     pub(super) fn reading(&self) -> Result<Store> {
-        let store = self.builder()?.read_only().open(&self.store)?;
+        let store = open(&self.store, &self.remote, self.builder()?.read_only())?;
         self.damage.borrow_mut().extend(store.maintenance().damage().iter().map(|d| clean(&d.to_string())));
         Ok(store)
     }
 
     /// Opens an existing store for writing.
     pub(super) fn changing(&self) -> Result<Store> {
-        self.builder()?.open_only().open(&self.store)
+        open(&self.store, &self.remote, self.builder()?.open_only())
     }
 
     /// Opens for writing; a missing store is created.
     pub(super) fn writing(&self) -> Result<Store> {
-        self.builder()?.open(&self.store)
+        open(&self.store, &self.remote, self.builder()?)
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use super::app::App;
 use super::failure::{Failure, Outcome};
+use super::remote::file_only;
 use super::signals::Signals;
 use super::style::{NOTICE, paint};
 
@@ -104,6 +105,7 @@ impl Args {
 }
 
 pub(super) fn run(args: Args, app: &mut App) -> Outcome {
+    file_only(&app.store, "serve")?;
     let (path, backups) = (args.tokens.clone(), args.backups.clone());
     let tokens = path.as_deref().map_or_else(|| Ok(Tokens::open()), tokens)?;
     let config = args.config(tokens);

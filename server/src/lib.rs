@@ -33,6 +33,8 @@ mod problem;
 mod rates;
 mod reads;
 mod reference;
+#[cfg(unix)]
+mod remote;
 mod router;
 mod run;
 mod socket;

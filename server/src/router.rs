@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::http::{Method, Uri};
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::api;
 use crate::app::App;
@@ -13,10 +14,18 @@ pub fn router(app: App) -> Router {
     Router::new()
         .merge(crate::health::routes())
         .merge(crate::page::routes())
-        .merge(crate::openapi::routes(api::routes().merge(crate::events::routes())))
+        .merge(crate::openapi::routes(described()))
         .fallback(nothing)
         .method_not_allowed_fallback(other_method)
         .with_state(app)
+}
+
+/// The routes that the description of the interface is made from.
+fn described() -> OpenApiRouter<App> {
+    let routes = api::routes().merge(crate::events::routes());
+    #[cfg(unix)]
+    let routes = routes.merge(crate::remote::routes());
+    routes
 }
 
 async fn nothing(uri: Uri) -> Problem {

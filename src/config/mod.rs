@@ -35,7 +35,7 @@ use crate::store::{Builder, Durability, Store};
 
 pub use load::Loader;
 pub use table::{KEYS, Key};
-pub use value::{Origin, Setting};
+pub use value::{Origin, Setting, is_url};
 
 /// All settings in effect.
 #[derive(Clone, Debug)]
@@ -91,7 +91,7 @@ impl Settings {
         }
     }
 
-    /// The store's file.
+    /// The store's file, or the [URL](is_url) of its server.
     #[must_use]
     pub fn store(&self) -> &Path {
         self.path("store").unwrap_or(Path::new("retold.redb"))

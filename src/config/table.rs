@@ -97,7 +97,7 @@ const fn word(name: &'static str, words: &'static [&'static str], about: &'stati
 
 /// All keys, in the order in which they are listed.
 pub static KEYS: [Key; 20] = [
-    path("store", Some("./retold.redb"), "Path of the store's file"),
+    path("store", Some("./retold.redb"), "Path of the store's file, or the URL of its server"),
     path("types", None, "A file that defines types of your own"),
     path(
         "migrations",

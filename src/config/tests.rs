@@ -196,6 +196,9 @@ fn the_file_is_found_upwards_or_named_and_its_paths_are_meant_from_where_it_is()
     let _ = file(&dir, "store = \"data/runs.redb\"");
     let found = Settings::loader().from_folder(&inner).environment(NONE).load().unwrap();
     assert_eq!(found.store(), dir.path().join("data/runs.redb"));
+    let _ = file(&dir, "store = \"https://store.example:7878\"");
+    let url = Settings::loader().from_folder(&inner).environment::<&str, &str>([]).load().unwrap();
+    assert_eq!(url.store(), Path::new("https://store.example:7878"));
     fs::write(inner.join("retold.toml"), "store = \"/x.redb\"").unwrap();
     let found = Settings::loader().from_folder(&inner).environment(NONE).load().unwrap();
     assert_eq!(found.store(), Path::new("/x.redb"));

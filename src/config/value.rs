@@ -125,9 +125,11 @@ pub(super) fn checked(key: &'static Key, value: &Value, origin: Origin) -> Resul
         },
         Takes::Path(_) => {
             let text = value.as_str().filter(|text| !text.is_empty());
-            // A path in a file is relative to that file.
+            // A path in a file is relative to that file; the URL of a store is none.
             text.map(|text| match &origin {
-                Origin::File(file, _) => file.parent().unwrap_or(Path::new("")).join(text),
+                Origin::File(file, _) if !(key.name == "store" && is_url(text)) => {
+                    file.parent().unwrap_or(Path::new("")).join(text)
+                }
                 _ => text.into(),
             })
             .map(|path| Plain::Path(Some(path)))
@@ -137,6 +139,13 @@ pub(super) fn checked(key: &'static Key, value: &Value, origin: Origin) -> Resul
         Some(plain) => Ok(Setting { key, origin, plain }),
         None => Err(bad(&origin)),
     }
+}
+
+/// Whether what names a store is the URL of its server, and not the path of a file.
+#[must_use]
+pub fn is_url(store: &str) -> bool {
+    let scheme = store.split_once("://").map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known)))
 }
 
 /// The default of a key.

@@ -74,7 +74,7 @@ pub(crate) use life::{BranchChange, Change, Kept, KeptOf};
 pub(crate) use memory::open as open_in_memory;
 pub(crate) use on_path::is_on_path;
 #[cfg(unix)]
-pub(crate) use owner::{SharingConfig, open as open_shared};
+pub(crate) use owner::{SharingConfig, connect as open_remote, open as open_shared};
 pub use ownership::{StoreClient, StoreOwner};
 pub(crate) use pieces::{Piece, Pieces};
 #[cfg(test)]
@@ -93,7 +93,11 @@ pub use report::Report;
 pub(crate) use restored::{KeptPart, KeptRecord};
 pub use restored::{RestoreUntil, Restored};
 #[cfg(all(unix, feature = "testkit"))]
-pub(crate) use shared::{ClientInfo, Hello, Server, ServerOptions, connect, exchange, frames};
+pub(crate) use shared::{ClientInfo, Hello, connect, exchange, frames};
+#[cfg(unix)]
+pub use shared::{Dialer, Dialing, Duplex};
+#[cfg(unix)]
+pub(crate) use shared::{Reach, Server, ServerOptions, carry};
 pub(crate) use sidecar::{SidecarRange, SidecarRecord, SidecarTable, SidecarTables, SidecarWrites};
 pub use upgraded::Upgraded;
 pub(crate) use watch::{Committed, Watcher};

@@ -91,7 +91,9 @@ impl FilterText {
     /// As [`filter`](Self::filter).
     pub fn times(&self) -> Result<(Option<Timestamp>, Option<Timestamp>), Invalid> {
         let now = self.now.unwrap_or_else(Timestamp::now);
-        let time = |field, text: &Option<String>| text.as_deref().map(|text| moment(field, text, now, -1)).transpose();
+        let time = |field, text: &Option<String>| {
+            text.as_deref().map(|text| moment(field, text, now, -1)).transpose()
+        };
         Ok((time("since", &self.since)?, time("until", &self.until)?))
     }
 }

@@ -45,6 +45,16 @@ pub use verbs::query::{Page, Query};
 #[cfg(feature = "schema")]
 pub use verbs::schemas::Schemas;
 
+/// Stores of other machines: a program connects to a server of the store, and the server serves it.
+///
+/// The library carries the shared protocol over whatever a [`Dialer`](remote::Dialer) makes. With the feature `remote`,
+/// [`Endpoint`](crate::remote::Endpoint) is one for the URL of a `retold serve`.
+#[cfg(unix)]
+pub mod remote {
+    pub use super::handle::remote::RemoteHost;
+    pub use crate::engine::{Dialer, Dialing, Duplex};
+}
+
 /// Leases: who works on a session, until when.
 pub mod leases {
     pub use super::append::lease::{FencingToken, Lease};

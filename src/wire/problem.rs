@@ -102,6 +102,12 @@ pub fn code(error: &Error) -> Code {
         Error::OtherProtocol { .. } => {
             row("other_protocol", "The owner of the store is of another release", Exit::InUse, 500)
         }
+        Error::Unreachable { .. } => {
+            row("unreachable", "The server of the store cannot be reached", Exit::InUse, 503)
+        }
+        Error::Refused { .. } => {
+            row("refused", "The server of the store does not let it in", Exit::Failed, 403)
+        }
         Error::OtherProcess { .. } => {
             row("other_process", "The store was opened by another process", Exit::Failed, 500)
         }

@@ -68,6 +68,8 @@ mod project_kill;
 mod project_leases;
 mod projections;
 mod properties;
+#[cfg(unix)]
+mod remote;
 mod repair;
 mod replays;
 mod restore;

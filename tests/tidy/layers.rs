@@ -4,7 +4,7 @@ use crate::source::{Kind, Path};
 use crate::tree::{FRONT_ENDS, Finding, Tree, front_end, module};
 
 /// Every module with its layer. A module imports from lower layers only; what those of layer 0 import is told apart below.
-const LAYERS: [(&str, u8); 21] = [
+const LAYERS: [(&str, u8); 22] = [
     ("limits", 0),
     ("sync", 0),
     ("cache", 0),
@@ -24,6 +24,7 @@ const LAYERS: [(&str, u8); 21] = [
     ("lifecycle", 8),
     ("agents", 8),
     ("config", 8),
+    ("remote", 8),
     ("testkit", 8),
     ("wire", 9),
 ];
@@ -32,11 +33,16 @@ const LAYERS: [(&str, u8); 21] = [
 const ENGINES: [&str; 3] = ["file", "memory", "shared"];
 
 /// Files and folders that may choose an engine.
-const CHOOSE_ENGINE: [&str; 4] =
-    ["src/engine/mod.rs", "src/engine/owner/", "src/store/handle/builder.rs", "src/store/handle/sharing.rs"];
+const CHOOSE_ENGINE: [&str; 5] = [
+    "src/engine/mod.rs",
+    "src/engine/owner/",
+    "src/store/handle/builder.rs",
+    "src/store/handle/remote.rs",
+    "src/store/handle/sharing.rs",
+];
 
 /// What the port hands out of an engine, to whoever chooses one.
-const OF_AN_ENGINE: [&str; 10] = [
+const OF_AN_ENGINE: [&str; 13] = [
     "Medium",
     "Mode",
     "Options",
@@ -47,6 +53,9 @@ const OF_AN_ENGINE: [&str; 10] = [
     "Server",
     "ServerOptions",
     "connect",
+    "Reach",
+    "carry",
+    "open_remote",
 ];
 
 /// Folders inside a module that are part of what it shows: `crate::event::payload::…` is no reach around its door.

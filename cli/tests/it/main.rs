@@ -28,6 +28,8 @@ mod outdated;
 mod overview;
 mod payload_tests;
 mod refusals;
+#[cfg(unix)]
+mod remote;
 mod search;
 mod serve;
 mod serve_alike;

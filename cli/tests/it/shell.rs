@@ -47,6 +47,9 @@ impl Shell {
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
         for name in [
             "RETOLD_CONFIG",
+            "RETOLD_TOKEN",
+            "RETOLD_TOKEN_FILE",
+            "RETOLD_CA",
             "NO_COLOR",
             "CLICOLOR",
             "CLICOLOR_FORCE",

@@ -16,6 +16,7 @@ mod names;
 mod narrow;
 mod page;
 mod reading;
+mod remote;
 mod serving;
 mod tls;
 mod web_sockets;

@@ -7,10 +7,11 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::greeting::Greeting;
-use super::hold::Held;
+use super::places::Places;
 use super::protocol::{Action, HoldOff, Input, Protocol};
 use super::seats::{Seat, Seated};
 use super::sharing::Sharing;
+use super::site::Site;
 use super::way::{Patience, Way};
 use crate::engine::file_id::FileId;
 use crate::engine::moving::Moving;
@@ -34,6 +35,7 @@ const MOVE_TRIES: u32 = 200;
 #[derive(Debug)]
 pub(crate) struct Driver {
     sharing: Arc<Sharing>,
+    site: Arc<Site>,
     way: Mutex<Way>,
     server: Mutex<Option<Arc<Server>>>,
     client: Mutex<Option<Arc<SharedEngine>>>,
@@ -93,9 +95,9 @@ impl Moving for Mover {
             return Err(over());
         }
         let id = FileId::at(new).map_err(|e| Error::storage(format!("{}: {e}", new.display())))?;
-        let places = driver.sharing.places().of_file(id);
+        let places = driver.site.places().of_file(id);
         way.held.move_to(&places, rename)?;
-        driver.sharing.move_to(places);
+        driver.site.move_to(places);
         Ok(())
     }
 }
@@ -105,12 +107,14 @@ impl Driver {
     ///
     /// # Errors
     /// [`Error::Locked`] with the reason when it stays in use, and what opening a file can fail with.
-    pub(crate) fn open(sharing: Arc<Sharing>, until: Instant) -> Result<Arc<Self>> {
+    pub(crate) fn open(sharing: Arc<Sharing>, places: Places, until: Instant) -> Result<Arc<Self>> {
         let config = &sharing.config;
         let (protocol, first) = Protocol::new(config.rank, config.exclusive, HoldOff::default());
-        let way = Way::new(protocol, Held::new(sharing.places()));
+        let site = Arc::new(Site::new(places));
+        let way = Way::new(protocol, site.clone());
         let driver = Arc::new(Self {
             sharing,
+            site,
             way: Mutex::new(way),
             server: Mutex::default(),
             client: Mutex::default(),
@@ -225,7 +229,7 @@ impl Driver {
                 Action::End => return Ok(()),
                 Action::GiveUp => return Err(self.give_up(way)),
                 Action::Find => {
-                    way.follow(&self.sharing);
+                    way.follow();
                     way.find(&self.sharing, patience)
                 }
                 Action::Connect => way.connect(&self.sharing, &self.greeting),
@@ -380,6 +384,11 @@ impl Driver {
 
     pub(crate) fn sharing(&self) -> &Arc<Sharing> {
         &self.sharing
+    }
+
+    /// Where the file lies.
+    pub(crate) fn site(&self) -> &Site {
+        &self.site
     }
 }
 

@@ -51,6 +51,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::engine::shared::Reach;
 
     fn hello() -> Hello {
         Hello {
@@ -61,6 +62,7 @@ mod tests {
             path: None,
             read_only: false,
             wait: Duration::from_secs(600),
+            reach: Reach::Local,
         }
     }
 

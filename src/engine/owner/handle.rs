@@ -9,6 +9,7 @@ use std::sync::{Arc, Weak};
 
 use super::driver::Driver;
 use super::reading::Reading;
+use super::remote::Remote;
 use super::seats::Inside;
 use super::sharing::Sharing;
 use crate::engine::backup::Backup;
@@ -33,6 +34,8 @@ pub(crate) enum Part {
     Owner(Arc<Driver>),
     /// It only reads.
     Reader(Arc<Reading>),
+    /// A server has it.
+    Remote(Arc<Remote>),
 }
 
 impl Part {
@@ -40,6 +43,7 @@ impl Part {
         match self {
             Self::Owner(driver) => driver.sharing(),
             Self::Reader(reading) => reading.sharing(),
+            Self::Remote(remote) => remote.sharing(),
         }
     }
 
@@ -47,6 +51,7 @@ impl Part {
         match self {
             Self::Owner(driver) => driver.owner().map(Some),
             Self::Reader(reading) => reading.owner(),
+            Self::Remote(remote) => remote.owner().map(Some),
         }
     }
 
@@ -54,6 +59,7 @@ impl Part {
         match self {
             Self::Owner(driver) => driver.close(),
             Self::Reader(reading) => reading.close(),
+            Self::Remote(remote) => remote.close(),
         }
     }
 }

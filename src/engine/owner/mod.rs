@@ -17,9 +17,11 @@ mod reader;
 mod reading;
 mod record;
 mod registry;
+mod remote;
 mod seats;
 mod sharing;
+mod site;
 mod way;
 
-pub(crate) use registry::open;
+pub(crate) use registry::{connect, open};
 pub(crate) use sharing::SharingConfig;

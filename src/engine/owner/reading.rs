@@ -17,7 +17,7 @@ use crate::engine::file_id::FileId;
 use crate::engine::identity::Identity;
 use crate::engine::ownership::StoreOwner;
 use crate::engine::port::Engine;
-use crate::engine::shared::{Hello, SharedEngine};
+use crate::engine::shared::{Hello, Reach, SharedEngine};
 use crate::error::{Error, Result};
 use crate::event::StoreId;
 use crate::limits::{OWNER_PAUSE_MS, READ_IDLE_MS, READ_LOCK_MS, READ_LOOK_MS, READ_OFF_MS, READ_RACY_MS};
@@ -71,8 +71,6 @@ impl Way {
 pub(crate) fn open(path: &Path, config: SharingConfig, until: Instant) -> Result<(Arc<Reading>, Identity)> {
     let first = look(path, &config, until, (&Greeting::default(), &|| false))?;
     let stamp = Stamp::of(path);
-    let places =
-        Places::of(path).map_err(|e| Error::storage(format!("{} cannot be opened: {e}", config.name)))?;
     let engine = first.engine();
     let identity = Identity {
         name: config.name.clone(),
@@ -81,7 +79,7 @@ pub(crate) fn open(path: &Path, config: SharingConfig, until: Instant) -> Result
         ..engine.identity().clone()
     };
     let reading = Arc::new(Reading {
-        sharing: Sharing::new(places, config),
+        sharing: Sharing::new(config),
         path: path.to_owned(),
         store: identity.id,
         client: Mutex::default(),
@@ -150,6 +148,7 @@ fn through_owner(
         path: Some(places.file.clone()),
         read_only: true,
         wait: config.answer_wait(),
+        reach: Reach::Local,
     };
     match greeting.with(stream, hello) {
         Ok(engine) if engine.identity().opening == record.opening => Ok(engine),

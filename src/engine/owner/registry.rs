@@ -9,12 +9,14 @@ use super::driver::Driver;
 use super::handle::{Handle, Part};
 use super::places::Places;
 use super::reading;
+use super::remote;
 use super::sharing::{Sharing, SharingConfig};
 use crate::engine::file::{Mode, line_of, prepare};
 use crate::engine::file_id::FileId;
 use crate::engine::identity::Identity;
 use crate::engine::port::Engine;
 use crate::engine::process::Process;
+use crate::engine::shared::Dialer;
 use crate::engine::upgraded::Upgraded;
 use crate::error::{Error, Result};
 use crate::limits::OWNER_PAUSE_MS;
@@ -42,7 +44,7 @@ impl Entry {
     fn held(&self) -> Option<FileId> {
         let driver = self.driver.try_lock().ok()?.upgrade()?;
         let is_owner = driver.sharing().seats.now().is_some_and(|seated| !seated.remote);
-        is_owner.then(|| driver.sharing().places().id)
+        is_owner.then(|| driver.site().places().id)
     }
 
     /// The file that lies under its name, if that is still the store.
@@ -177,8 +179,8 @@ pub(crate) fn open(path: &Path, config: SharingConfig) -> Result<Arc<dyn Engine>
             }
             Some(driver) => driver,
             None => {
-                let sharing = Sharing::new(places, SharingConfig { wait: waited, ..own.clone() });
-                let driver = Driver::open(sharing, until)?;
+                let sharing = Sharing::new(SharingConfig { wait: waited, ..own.clone() });
+                let driver = Driver::open(sharing, places, until)?;
                 driver.sharing().join();
                 *there = Arc::downgrade(&driver);
                 driver
@@ -187,6 +189,16 @@ pub(crate) fn open(path: &Path, config: SharingConfig) -> Result<Arc<dyn Engine>
         drop(there);
         return handle(driver, path, config.name, false, upgraded);
     }
+}
+
+/// Opens the store that a server has, wherever that is. Each opening has a connection of its own.
+///
+/// # Errors
+/// Those of the dialer, and [`Error::Unreachable`] and [`Error::Refused`].
+pub(crate) fn connect(dialer: Arc<dyn Dialer>, config: SharingConfig) -> Result<Arc<dyn Engine>> {
+    let until = Instant::now() + config.wait;
+    let (remote, identity) = remote::open(dialer, config, until)?;
+    Ok(Handle::on(Part::Remote(remote), identity))
 }
 
 /// A handle on what this process has joined, and parts with when it fails.

@@ -1,11 +1,9 @@
-//! A store's file as one process of many has it: the file engine while it owns the file, a client of the owner otherwise.
-//! All handles that this process has on the file share one of these.
+//! A store as one process of many has it: the file engine while it owns the file, a client of the owner, or of a server,
+//! otherwise. All handles that this process has on the file share one of these.
 
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-use super::host::Host;
-use super::places::Places;
 use super::reader::{SharingReader, Slot};
 use super::seats::{Inside, Seat, Seated, Seats};
 use crate::engine::Durability;
@@ -48,8 +46,6 @@ impl SharingConfig {
 #[derive(Debug)]
 pub(crate) struct Sharing {
     pub(crate) process: Process,
-    places: Mutex<Places>,
-    pub(crate) host: Host,
     pub(crate) config: SharingConfig,
     pub(crate) seats: Arc<Seats>,
     watching: Watching,
@@ -75,11 +71,9 @@ impl Watcher for Relay {
 }
 
 impl Sharing {
-    pub(crate) fn new(places: Places, config: SharingConfig) -> Arc<Self> {
+    pub(crate) fn new(config: SharingConfig) -> Arc<Self> {
         let sharing = Arc::new(Self {
             process: Process::this(),
-            places: Mutex::new(places),
-            host: Host::this(),
             config,
             seats: Arc::default(),
             watching: Watching::default(),
@@ -90,16 +84,6 @@ impl Sharing {
         let relay: Arc<dyn Watcher> = Arc::new(Relay(Arc::downgrade(&sharing)));
         let _ = sharing.relay.set(relay);
         sharing
-    }
-
-    /// Where the file is found.
-    pub(crate) fn places(&self) -> Places {
-        lock(&self.places).clone()
-    }
-
-    /// It is found there from now on.
-    pub(crate) fn move_to(&self, places: Places) {
-        *lock(&self.places) = places;
     }
 
     /// One more handle; `false` if the last one has been closed already.

@@ -14,10 +14,11 @@ use super::protocol::{Input, Protocol};
 use super::record::OwnerRecord;
 use super::seats::Seat;
 use super::sharing::Sharing;
+use super::site::Site;
 use crate::engine::file::{Medium, open as open_file};
 use crate::engine::port::Engine;
 use crate::engine::rank::Rank;
-use crate::engine::shared::{ConnectError, Hello, SharedEngine};
+use crate::engine::shared::{ConnectError, Hello, Reach, SharedEngine};
 use crate::error::{Error, Result};
 use crate::event::Timestamp;
 
@@ -26,6 +27,7 @@ use crate::event::Timestamp;
 pub(super) struct Way {
     pub(super) protocol: Protocol,
     pub(super) epoch: u64,
+    pub(super) site: Arc<Site>,
     pub(super) held: Held,
     pub(super) found: Option<(Box<OwnerRecord>, PathBuf)>,
     pub(super) obstacle: Option<Obstacle>,
@@ -56,10 +58,12 @@ pub(super) enum Patience {
 }
 
 impl Way {
-    pub(super) fn new(protocol: Protocol, held: Held) -> Self {
+    pub(super) fn new(protocol: Protocol, site: Arc<Site>) -> Self {
+        let held = Held::new(site.places());
         Self {
             protocol,
             epoch: 0,
+            site,
             held,
             found: None,
             obstacle: None,
@@ -82,23 +86,23 @@ impl Way {
     }
 
     /// The store may have moved into another file.
-    pub(super) fn follow(&mut self, sharing: &Sharing) {
-        let before = sharing.places();
+    pub(super) fn follow(&mut self) {
+        let before = self.site.places();
         let places = before.now();
         self.moved |= places.id != before.id;
         self.held.follow(places.clone());
-        sharing.move_to(places);
+        self.site.move_to(places);
     }
 
     pub(super) fn find(&mut self, sharing: &Sharing, patience: Patience) -> Input {
-        if sharing.places().is_replaced() {
+        if self.site.places().is_replaced() {
             let reason = "the file was deleted or replaced while it was open; open it again";
             return self.another(sharing, patience, reason, Input::NoAnswer);
         }
-        match find(&sharing.places(), &sharing.host) {
+        match find(&self.site.places(), &self.site.host) {
             // In another container the number is somebody else's.
             Found::Here { record, .. }
-                if record.pid == std::process::id() && record.host.pids == sharing.host.pids =>
+                if record.pid == std::process::id() && record.host.pids == self.site.host.pids =>
             {
                 self.obstacle = Some(Obstacle::passing("this process itself is just closing it"));
                 Input::Nobody
@@ -121,7 +125,7 @@ impl Way {
 
     pub(super) fn connect(&mut self, sharing: &Sharing, greeting: &Greeting) -> Input {
         let Some((record, socket)) = self.found.take() else { return Input::Refused };
-        let (config, places) = (&sharing.config, sharing.places());
+        let (config, places) = (&sharing.config, self.site.places());
         let stream = match connect_to(&socket) {
             Ok(stream) => stream,
             Err(e) => {
@@ -144,6 +148,7 @@ impl Way {
             path: Some(places.file.clone()),
             read_only: false,
             wait: config.answer_wait(),
+            reach: Reach::Local,
         };
         match greeting.with(stream, hello) {
             Ok(engine) if engine.identity().opening == record.opening => {
@@ -167,7 +172,7 @@ impl Way {
     }
 
     pub(super) fn try_lock(&mut self, sharing: &Sharing, patience: Patience) -> Input {
-        let places = sharing.places();
+        let places = self.site.places();
         match open_file(Medium::File(places.file.clone()), sharing.config.file.clone()) {
             Ok(engine) => {
                 if places.now().id != places.id {
@@ -243,7 +248,7 @@ impl Way {
         let record = OwnerRecord {
             pid,
             start: start_of(pid),
-            host: sharing.host.clone(),
+            host: self.site.host.clone(),
             program: config.program.clone(),
             rank: config.rank,
             since: self.since.micros(),

@@ -16,6 +16,19 @@ pub(crate) struct ClientInfo {
     pub(crate) queued: u64,
 }
 
+/// Where the other end of a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// On this machine: the system says which process it is.
+    Local,
+    /// On any machine: what it says of itself is all that is known, and its paths are not those of this one.
+    Remote,
+}
+
+/// Why a client on another machine gets no backup: it would name files of this one.
+pub(super) const NO_BACKUP_FROM_AFAR: &str = "a backup is a file on the machine of the store: run `retold backup` there, or ask \
+                                             its server for one with POST /v1/backup";
+
 /// The process with this number, which says that it runs this program. What it says is shown to people.
 pub(super) fn program_name(said: &str) -> String {
     let plain = said.chars().filter(|c| !c.is_control());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use super::{ClientInfo, ConnectError, Hello, Lost, Server, ServerOptions, SharedEngine, connect};
+use super::{ClientInfo, ConnectError, Hello, Lost, Reach, Server, ServerOptions, SharedEngine, connect};
 use crate::engine::file::{Medium, Options, open};
 use crate::engine::get::{Get, Got};
 use crate::engine::{Durability, Engine, open_in_memory};
@@ -34,7 +34,7 @@ fn hello() -> Hello {
 
 fn client_of(server: &Server, hello: Hello) -> Result<Arc<SharedEngine>, ConnectError> {
     let (own, other) = UnixStream::pair().unwrap();
-    server.serve(other);
+    server.serve(other, Reach::Local);
     connect(own, hello)
 }
 
@@ -177,7 +177,7 @@ fn a_client_hears_that_its_owner_ends_though_a_child_holds_the_socket() {
     let (own, other) = UnixStream::pair().unwrap();
     // What a forked child has.
     let held = other.try_clone().unwrap();
-    server.serve(other);
+    server.serve(other, Reach::Local);
     let client = connect(own, hello()).unwrap();
     let told = lost(&client);
     server.stop();
@@ -190,7 +190,7 @@ fn an_owner_notices_that_a_client_closes_though_a_child_holds_the_socket() {
     let server = Server::start(open_in_memory(false), None, options()).unwrap();
     let (own, other) = UnixStream::pair().unwrap();
     let held = own.try_clone().unwrap();
-    server.serve(other);
+    server.serve(other, Reach::Local);
     let store = store_on(connect(own, hello()).unwrap());
     store.append("s", NewEvent::new("a.b")).unwrap();
     assert_eq!(server.clients().len(), 1);
@@ -269,7 +269,7 @@ fn an_owner_that_leaves_begins_no_read_either() {
         disk.wait_for_sync();
         // One who does not look at what it is told.
         let (mut deaf, other) = UnixStream::pair().unwrap();
-        server.serve(other);
+        server.serve(other, Reach::Local);
         deaf::hello(&mut deaf);
         let leaving = threads.spawn(|| server.drain(LIMIT));
         deaf::hears_leaving(&mut deaf);
@@ -338,7 +338,7 @@ fn clients_hear_that_their_owner_leaves_before_they_hear_what_its_storage_could_
     let engine = open(Medium::Backend(disk.backend()), Options::default()).unwrap();
     let server = Server::start(engine.clone(), None, options()).unwrap();
     let (mut client, other) = UnixStream::pair().unwrap();
-    server.serve(other);
+    server.serve(other, Reach::Local);
     deaf::hello(&mut client);
     disk.arm(Fault::once(DiskOperation::Sync, 0).for_good());
     deaf::writes(&mut client);
@@ -360,7 +360,7 @@ fn who_waits_for_a_client_that_has_stopped_goes_on_when_its_last_call_ends() {
     let server = Server::start(engine.clone(), None, options()).unwrap();
     let owner = Builder::new().on(engine).unwrap();
     let (mut stopped, other) = UnixStream::pair().unwrap();
-    server.serve(other);
+    server.serve(other, Reach::Local);
     deaf::hello(&mut stopped);
     // Its socket is full from here on, but not so much waits for it that it may not call.
     let event = || NewEvent::new("a.b").data(serde_json::json!("x".repeat(60_000)));

@@ -347,22 +347,34 @@ impl Builder {
         let engine: Arc<dyn Engine> = match medium {
             #[cfg(unix)]
             Medium::File(path) => {
-                let Sharing { rank, exclusive, wait, program } = checked.sharing;
-                let config = SharingConfig {
-                    rank,
-                    exclusive,
-                    wait,
-                    program: program.unwrap_or_else(this_program),
-                    payload_bytes: checked.settings.payload_bytes,
-                    durability: checked.settings.durability,
-                    file: options,
-                    name: path.display().to_string(),
-                };
-                open_shared(&path, config)?
+                open_shared(&path, checked.sharing_config(options, path.display().to_string()))?
             }
             medium => open(medium, options)?,
         };
         Ok(Store::new(engine, checked.settings))
+    }
+
+    /// How this process takes part in the store of this name, and what its handle does.
+    #[cfg(unix)]
+    pub(crate) fn taking_part(self, name: String) -> Result<(SharingConfig, Settings)> {
+        let options = self.options.clone();
+        let checked = self.checked()?;
+        Ok((checked.sharing_config(options, name), checked.settings))
+    }
+
+    #[cfg(unix)]
+    fn sharing_config(&self, file: Options, name: String) -> SharingConfig {
+        let Sharing { rank, exclusive, wait, program } = self.sharing.clone();
+        SharingConfig {
+            rank,
+            exclusive,
+            wait,
+            program: program.unwrap_or_else(this_program),
+            payload_bytes: self.settings.payload_bytes,
+            durability: self.settings.durability,
+            file,
+            name,
+        }
     }
 
     /// A store on an engine that is open.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::builder::Builder;
 use super::store::Store;
-use crate::engine::{ClientInfo, Durability, Hello, Server, ServerOptions, connect};
+use crate::engine::{ClientInfo, Durability, Hello, Reach, Server, ServerOptions, connect};
 use crate::error::Result;
 use crate::sync::{Mutex, lock};
 
@@ -37,7 +37,7 @@ impl Store {
 impl Served {
     /// One more connection.
     pub(crate) fn serve(&self, stream: UnixStream) {
-        self.server.serve(stream);
+        self.server.serve(stream, Reach::Local);
     }
 
     /// The processes of the clients.

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use super::reader::Reader;
 use super::settings::Settings;
+#[cfg(unix)]
+use crate::engine::Durability;
 #[cfg(feature = "testkit")]
 use crate::engine::beside;
 use crate::engine::{
@@ -77,6 +79,12 @@ impl StoreHandle {
     /// Which opening of the storage this is now.
     pub(crate) fn opening(&self) -> EventId {
         self.engine.opening()
+    }
+
+    /// Of appends that do not choose their own.
+    #[cfg(unix)]
+    pub(crate) fn durability(&self) -> Durability {
+        self.settings.durability
     }
 
     /// How often what was folded is to be written.
@@ -215,7 +223,7 @@ impl StoreHandle {
     }
 
     /// The engine, for the server of its clients.
-    #[cfg(all(unix, feature = "testkit"))]
+    #[cfg(unix)]
     pub(crate) fn shared_engine(&self) -> Arc<dyn Engine> {
         self.engine.clone()
     }

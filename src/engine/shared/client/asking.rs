@@ -184,6 +184,12 @@ impl Link {
         self.call(nobody, |number| SentAsk::GiveUp(call).message(number, 16), Turn::Soon);
     }
 
+    /// Asks the owner whether it is there. Whoever carries the bytes notices when it is not.
+    pub(super) fn ping(&self) {
+        let nobody = || Waiting::One(oneshot::channel().0);
+        self.call(nobody, |number| SentAsk::Ping.message(number, 8), Turn::Soon);
+    }
+
     pub(super) async fn commit(&self, commit: Commit) -> Result<Outcome> {
         self.process.check()?;
         // Encoded before it waits for room, so that what is refused is refused at once.

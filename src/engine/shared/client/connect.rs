@@ -93,7 +93,7 @@ async fn greet(
             let (info, identity) = (owner_info(&welcome, version), identity(&welcome, hello));
             let line = Line::new(kept, other).map_err(lost(owner))?;
             stream.leave();
-            Ok((Link::new(line, info, hello.wait, welcome.committed), identity))
+            Ok((Link::new(line, info, (hello.wait, hello.reach), welcome.committed), identity))
         }
         Ok(SentGreeting::Protocol(oldest, newest)) => {
             Err(ConnectError::Protocol { owner, theirs: (oldest, newest), ours: (LINK_OLDEST, LINK_NEWEST) })

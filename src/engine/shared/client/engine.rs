@@ -24,7 +24,7 @@ use crate::engine::process::Process;
 use crate::engine::purged::Purged;
 use crate::engine::report::{Figures, Report};
 use crate::engine::shared::message::{dead_space_of, figures_of, report_of};
-use crate::engine::shared::peer::{ClientInfo, program_name};
+use crate::engine::shared::peer::{ClientInfo, NO_BACKUP_FROM_AFAR, Reach, program_name};
 use crate::engine::watch::Watcher;
 use crate::error::{Error, Result};
 use crate::event::{Invalid, Position, Timestamp};
@@ -195,6 +195,10 @@ impl Admin for SharedEngine {
     }
 
     fn backup(&self, to: &Path, since: Option<&Path>, progress: &mut OnProgress<'_>) -> Result<Backup> {
+        if self.connection.0.reach == Reach::Remote {
+            let store = self.identity.name.clone();
+            return Err(Error::Refused { store, reason: NO_BACKUP_FROM_AFAR.to_owned() });
+        }
         let ask = match since {
             None => SentAsk::Backup(told(to)?),
             Some(since) => SentAsk::BackupSince(told(since)?, told(to)?),

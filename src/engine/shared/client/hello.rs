@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::engine::shared::peer::ClientInfo;
+use crate::engine::shared::peer::{ClientInfo, Reach};
 use crate::error::Error;
 use crate::event::{StoreId, Timestamp};
 #[cfg(feature = "testkit")]
@@ -24,6 +24,8 @@ pub(crate) struct Hello {
     pub(crate) read_only: bool,
     /// How long the owner may say nothing while it is waited for.
     pub(crate) wait: Duration,
+    /// Where the owner is.
+    pub(crate) reach: Reach,
 }
 
 #[cfg(feature = "testkit")]
@@ -38,6 +40,7 @@ impl Hello {
             path: None,
             read_only: false,
             wait: Duration::from_millis(SHARED_WAIT_MS),
+            reach: Reach::Local,
         }
     }
 }

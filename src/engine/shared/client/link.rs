@@ -17,6 +17,7 @@ use super::tell::Told;
 use crate::engine::on_path::OnPath;
 use crate::engine::process::Process;
 use crate::engine::shared::frame::{Flight, Flown, Outbox};
+use crate::engine::shared::peer::Reach;
 use crate::sync::{Condvar, Mutex, lock};
 
 /// Where a message stands among the others.
@@ -44,6 +45,7 @@ pub(super) struct Link {
     pub(super) process: Process,
     pub(super) owner: OwnerInfo,
     pub(super) wait: Duration,
+    pub(super) reach: Reach,
     pub(super) told: Told,
     stream: Line,
     sending: Mutex<Sending>,
@@ -65,11 +67,17 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
-    pub(super) fn new(stream: Line, owner: OwnerInfo, wait: Duration, committed: u64) -> Self {
+    pub(super) fn new(
+        stream: Line,
+        owner: OwnerInfo,
+        (wait, reach): (Duration, Reach),
+        committed: u64,
+    ) -> Self {
         Self {
             process: Process::this(),
             owner,
             wait,
+            reach,
             told: Told::new(committed),
             stream,
             sending: Mutex::default(),

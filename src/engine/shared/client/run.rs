@@ -8,7 +8,8 @@ use super::hello::Lost;
 use super::link::Link;
 use super::listen::hear_what_is_there;
 use crate::engine::on_path::OnPath;
-use crate::limits::SHARED_LAST_WORDS_MS;
+use crate::engine::shared::peer::Reach;
+use crate::limits::{REMOTE_PING_MS, SHARED_LAST_WORDS_MS};
 use crate::sync::lock;
 
 /// Until the owner is gone, or the last handle is.
@@ -19,6 +20,7 @@ pub(super) async fn run(link: &Link) {
         ended = link.hear() => ended,
         ended = write_on(link) => ended,
         () = watch_over(link) => Err(io::Error::other("its process has ended")),
+        () = keep_up(link) => return,
         () = link.hung_up.notified() => return,
     };
     if let Err(e) = ended {
@@ -36,6 +38,18 @@ async fn write_on(link: &Link) -> io::Result<()> {
             tokio::time::sleep(Duration::from_millis(SHARED_LAST_WORDS_MS)).await;
             return Err(e);
         }
+    }
+}
+
+/// Says now and then that it lives, and has the owner say the same: what lies between them may be gone, and nobody says so. Never
+/// ends.
+async fn keep_up(link: &Link) {
+    if link.reach == Reach::Local {
+        return std::future::pending().await;
+    }
+    loop {
+        tokio::time::sleep(Duration::from_millis(REMOTE_PING_MS)).await;
+        link.ping();
     }
 }
 

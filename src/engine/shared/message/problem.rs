@@ -45,7 +45,10 @@ pub(super) fn sent_problem(error: &Error) -> SentProblem<'_> {
         Error::Corrupt { place, reason } => SentProblem::Corrupt(place, reason),
         Error::TooLarge { what, size, limit } => SentProblem::TooLarge(what, *size, *limit),
         Error::Unknown { reason } => SentProblem::Unknown(reason),
-        Error::Storage { reason } => SentProblem::Storage(reason),
+        // Of the owner's own owner, which is none of the client's.
+        Error::Storage { reason } | Error::Unreachable { reason, .. } | Error::Refused { reason, .. } => {
+            SentProblem::Storage(reason)
+        }
         Error::Upcast { at, position, reason } => {
             SentProblem::Upcast(sent_place(at.place()), sequence(at), position.get(), reason)
         }

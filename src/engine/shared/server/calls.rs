@@ -23,8 +23,9 @@ use crate::engine::shared::message::{
     Look, Takes, commit_of, failed, got_message, is_in_memory, outcome_message, read_of, sent_dead_space,
     sent_figures, sent_report,
 };
-use crate::engine::shared::peer::{ClientInfo, program_name};
+use crate::engine::shared::peer::{ClientInfo, NO_BACKUP_FROM_AFAR, Reach, program_name};
 use crate::error::{Error, Result};
+use crate::files::mark_purged;
 use crate::limits::{SHARED_CLIENT_BYTES, SHARED_CLIENTS, SHARED_FRAME_BYTES, SHARED_INTAKE_BYTES};
 use crate::sync::{Mutex, lock};
 
@@ -93,6 +94,9 @@ impl Calls {
         };
         match &ask {
             SentAsk::Ping => self.reply(call, SentAnswer::Heard),
+            SentAsk::Backup(_) | SentAsk::BackupSince(..) if self.client.reach == Reach::Remote => {
+                self.client.answer(call, failed(call, &Error::storage(NO_BACKUP_FROM_AFAR)));
+            }
             SentAsk::Handover => {
                 (self.served.roster.options.handover)(&self.client.info());
                 self.reply(call, SentAnswer::Heard);
@@ -107,7 +111,12 @@ impl Calls {
             }
             SentAsk::Flush => self.flush(call, called),
             SentAsk::Verify => self.walk(call, called, verify),
-            SentAsk::Purge => self.walk(call, called, purge),
+            SentAsk::Purge => {
+                let path = self.served.engine.identity().path.clone();
+                self.walk(call, called, move |admin, call, progress| {
+                    purge(admin, path.as_deref(), call, progress)
+                });
+            }
             SentAsk::GiveUp(walk) => {
                 self.client.walks_no_more(*walk);
                 self.reply(call, SentAnswer::Heard);
@@ -337,9 +346,22 @@ fn verify(admin: &dyn Admin, call: u64, progress: &mut OnProgress<'_>) -> Result
     Ok(SentAnswer::Report(sent_report(&admin.verify(progress)?)).message(call, 128))
 }
 
-/// Removes what is gone.
-fn purge(admin: &dyn Admin, call: u64, progress: &mut OnProgress<'_>) -> Result<Vec<u8>> {
-    let purged = admin.purge(progress)?;
+/// Removes what is gone. The words of it that lie beside the file are out of reach for a client on another machine.
+fn purge(
+    admin: &dyn Admin,
+    path: Option<&Path>,
+    call: u64,
+    progress: &mut OnProgress<'_>,
+) -> Result<Vec<u8>> {
+    let mark = || {
+        if let Some(Err(error)) = path.map(mark_purged) {
+            tracing::warn!(%error, "words of purged events may stay in the search index; delete its folder");
+        }
+    };
+    mark();
+    let purged = admin.purge(progress);
+    mark();
+    let purged = purged?;
     Ok(SentAnswer::Purged(purged.events, purged.bytes).message(call, 24))
 }
 
@@ -391,6 +413,7 @@ mod tests {
     use crate::engine::port::OnProgress;
     use crate::engine::purged::Purged;
     use crate::engine::report::{Figures, Report};
+    use crate::engine::shared::peer::Reach;
     use crate::engine::shared::server::ServerOptions;
     use crate::engine::shared::socket::Socket;
     use crate::event::Timestamp;
@@ -444,8 +467,12 @@ mod tests {
             since: Timestamp::now(),
             queued: 0,
         };
-        let client =
-            Client::new(info, Arc::new(Socket::of(own).unwrap()), Duration::from_secs(9), Arc::default());
+        let client = Client::new(
+            (info, Reach::Local),
+            Arc::new(Socket::of(own).unwrap()),
+            Duration::from_secs(9),
+            Arc::default(),
+        );
         let client = Arc::new(client);
         let options = ServerOptions {
             program: "app".to_owned(),

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::writing::{Writing, Written};
 use crate::engine::shared::frame::Outbox;
-use crate::engine::shared::peer::ClientInfo;
+use crate::engine::shared::peer::{ClientInfo, Reach};
 use crate::engine::shared::socket::Socket;
 use crate::limits::{SHARED_BEAT_MS, SHARED_CLIENT_BYTES, SHARED_CLIENT_READS, SHARED_OWN_BYTES};
 use crate::sync::{Mutex, lock};
@@ -17,6 +17,7 @@ use crate::sync::{Mutex, lock};
 #[derive(Debug)]
 pub(super) struct Client {
     info: ClientInfo,
+    pub(super) reach: Reach,
     pub(super) stream: Arc<Socket>,
     writing: Writing,
     /// There is something to write, or to look at, for the client's task.
@@ -41,9 +42,15 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(info: ClientInfo, stream: Arc<Socket>, wait: Duration, settled: Arc<Notify>) -> Self {
+    pub(super) fn new(
+        (info, reach): (ClientInfo, Reach),
+        stream: Arc<Socket>,
+        wait: Duration,
+        settled: Arc<Notify>,
+    ) -> Self {
         Self {
             info,
+            reach,
             stream,
             writing: Writing::held(),
             written: Notify::new(),

@@ -15,13 +15,15 @@ use super::served_engine::ServedEngine;
 use super::writing::Written;
 use crate::codec::link::SentNotice;
 use crate::engine::shared::frame::{Inbox, Incoming};
+use crate::engine::shared::peer::Reach;
 use crate::engine::shared::socket::Socket;
 use crate::limits::SHARED_CALLS;
 
 /// Serves a connection until it ends. Whatever is wrong with it ends it, and nothing else.
-pub(super) async fn serve(served: ServedEngine, stream: Socket) {
+pub(super) async fn serve(served: ServedEngine, stream: Socket, reach: Reach) {
     let (stream, mut inbox) = (Arc::new(stream), Inbox::default());
-    let Some(client) = greet(&*served.engine, &served.roster, &stream, &mut inbox).await else { return };
+    let greeted = greet(&*served.engine, &served.roster, (&stream, reach), &mut inbox).await;
+    let Some(client) = greeted else { return };
     // It leaves however this ends, also when the server does.
     let _here = Here { roster: &served.roster, client: &client };
     let calls = Calls::new(served.clone(), client.clone());
@@ -68,7 +70,7 @@ async fn hear(calls: Calls, mut inbox: Inbox) -> io::Result<()> {
 /// Takes one call after the other, as long as the client leaves room for the answers.
 async fn take_calls(calls: &Calls, stream: &Socket, inbox: &mut Inbox) -> io::Result<()> {
     let client = &calls.client;
-    let mut pace = Pace::new();
+    let mut pace = Pace::of(client.reach);
     loop {
         client.eased_until(|client| client.calls() < SHARED_CALLS && client.has_room()).await;
         match inbox.next().map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))? {

@@ -13,7 +13,7 @@ use crate::codec::link::{LINK_NEWEST, LINK_OLDEST, SentGreeting, SentHello, Sent
 use crate::engine::port::Engine;
 use crate::engine::problem::Problem;
 use crate::engine::shared::frame::{Flight, Flown, Inbox, Incoming};
-use crate::engine::shared::peer::{ClientInfo, may_talk, program_name};
+use crate::engine::shared::peer::{ClientInfo, Reach, may_talk, program_name};
 use crate::engine::shared::socket::Socket;
 use crate::event::Timestamp;
 use crate::limits::{MAX_DAMAGE_TOLD, SHARED_GREETING_BYTES, SHARED_STALL_MS};
@@ -22,7 +22,7 @@ use crate::limits::{MAX_DAMAGE_TOLD, SHARED_GREETING_BYTES, SHARED_STALL_MS};
 pub(super) async fn greet(
     engine: &dyn Engine,
     roster: &Roster,
-    stream: &Arc<Socket>,
+    (stream, reach): (&Arc<Socket>, Reach),
     inbox: &mut Inbox,
 ) -> Option<Arc<Client>> {
     if !may_talk(stream.uid()) {
@@ -39,7 +39,10 @@ pub(super) async fn greet(
         return refuse(stream, &SentGreeting::OtherStore(*identity.id.bytes())).await;
     }
     let info = ClientInfo {
-        pid: stream.peer().unwrap_or_default(),
+        pid: match reach {
+            Reach::Local => stream.peer().unwrap_or_default(),
+            Reach::Remote => 0,
+        },
         uid: stream.uid(),
         program: program_name(hello.program),
         rank: hello.rank,
@@ -47,7 +50,7 @@ pub(super) async fn greet(
         queued: 0,
     };
     let wait = Duration::from_millis(hello.wait);
-    let client = Client::new(info, stream.clone(), wait, roster.settled.clone());
+    let client = Client::new((info, reach), stream.clone(), wait, roster.settled.clone());
     let client = Arc::new(client);
     if let Err(clients) = roster.enter(&client) {
         return refuse(stream, &SentGreeting::Busy(clients)).await;
@@ -66,7 +69,8 @@ pub(super) async fn greet(
         payload_bytes: roster.options.payload_bytes as u64,
         committed: roster.committed(engine).get(),
         store: *identity.id.bytes(),
-        opening: *identity.opening.bytes(),
+        // Of the moment: another process may have the file since this one has opened the store.
+        opening: *engine.opening().bytes(),
         created: identity.created.micros(),
         format: identity.format,
         damage: Bounded(damage),

@@ -1,8 +1,6 @@
 //! The handle on an owner's server.
 
-use std::os::unix::net::UnixListener;
-#[cfg(feature = "testkit")]
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
@@ -16,9 +14,10 @@ use super::run::{Order, thread};
 use super::served_engine::ServedEngine;
 use crate::engine::port::Engine;
 use crate::engine::process::Process;
-use crate::engine::shared::peer::ClientInfo;
+use crate::engine::shared::peer::{ClientInfo, Reach};
 use crate::engine::watch::Watcher;
 use crate::error::{Error, Result};
+use crate::event::EventId;
 use crate::limits::{SHARED_READS, SHARED_STAND_INS};
 use crate::panics::caught;
 use crate::sync::{Mutex, lock};
@@ -32,6 +31,8 @@ pub(crate) struct Server {
 
 #[derive(Debug)]
 struct Serving {
+    engine: Arc<dyn Engine>,
+    opening: EventId,
     roster: Arc<Roster>,
     orders: UnboundedSender<Order>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -64,20 +65,25 @@ impl Server {
         let runtime = runtime.unwrap_or_else(|panic| Err(std::io::Error::other(panic))).map_err(cannot)?;
         let roster = Arc::new(Roster::new(options, engine.tells_of_answers()));
         engine.watch(&(roster.clone() as Arc<dyn Watcher>));
-        let process = engine.process().clone();
-        let served = ServedEngine::new(engine, roster.clone());
+        let (process, opening) = (engine.process().clone(), engine.opening());
+        let served = ServedEngine::new(engine.clone(), opening, roster.clone());
         let (orders, taken) = unbounded_channel();
         let serve = move || thread(served, listener, taken, runtime);
         let thread = std::thread::Builder::new().name("retold-shared".into()).spawn(serve).map_err(cannot)?;
-        Ok(Self { process, serving: Arc::new(Serving { roster, orders, thread: Mutex::new(Some(thread)) }) })
+        let thread = Mutex::new(Some(thread));
+        Ok(Self { process, serving: Arc::new(Serving { engine, opening, roster, orders, thread }) })
     }
 
-    /// One more connection.
-    #[cfg(feature = "testkit")]
-    pub(crate) fn serve(&self, stream: UnixStream) {
+    /// One more connection, which is hung up when it is not served.
+    pub(crate) fn serve(&self, stream: UnixStream, reach: Reach) {
         if self.process.is_this() && stream.set_nonblocking(true).is_ok() {
-            let _ = self.serving.orders.send(Order::Serve(stream));
+            let _ = self.serving.orders.send(Order::Serve(stream, reach));
         }
+    }
+
+    /// Whether it takes in clients of the storage that the engine has now.
+    pub(crate) fn is_current(&self) -> bool {
+        !self.serving.roster.is_leaving() && self.serving.opening == self.serving.engine.opening()
     }
 
     /// Who uses the store now.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::limits::{SHARED_LEAST_RATE, SHARED_STALL_MS};
+use crate::engine::shared::peer::Reach;
+use crate::limits::{REMOTE_LEAST_RATE, SHARED_LEAST_RATE, SHARED_STALL_MS};
 
 const STALL: Duration = Duration::from_millis(SHARED_STALL_MS);
 const STEP: Duration = Duration::from_millis(SHARED_STALL_MS / 20);
@@ -15,16 +16,22 @@ pub(super) struct Pace {
     whole: Duration,
     /// Until the next bytes have to come.
     next: Duration,
+    /// Bytes a second.
+    least: u64,
 }
 
 impl Pace {
-    pub(super) fn new() -> Self {
-        Self { whole: Duration::ZERO, next: STALL }
+    pub(super) fn of(reach: Reach) -> Self {
+        let least = match reach {
+            Reach::Local => SHARED_LEAST_RATE,
+            Reach::Remote => REMOTE_LEAST_RATE,
+        };
+        Self { whole: Duration::ZERO, next: STALL, least }
     }
 
     /// A message of several frames begins, with so many bytes in all.
     pub(super) fn begins(&mut self, total: u32) {
-        self.whole = STALL + Duration::from_secs(u64::from(total) / SHARED_LEAST_RATE);
+        self.whole = STALL + Duration::from_secs(u64::from(total) / self.least);
     }
 
     /// How long to wait for bytes before looking again.
@@ -73,12 +80,12 @@ mod tests {
 
     #[test]
     fn a_client_that_stops_amid_a_message_has_ten_seconds() {
-        assert_eq!(steps(&mut Pace::new(), false, STEP), 20);
+        assert_eq!(steps(&mut Pace::of(Reach::Local), false, STEP), 20);
     }
 
     #[test]
     fn a_message_of_several_frames_has_to_be_whole_in_time_however_steadily_its_bytes_come() {
-        let mut pace = Pace::new();
+        let mut pace = Pace::of(Reach::Local);
         pace.begins(20 << 20);
         let mut waited = Duration::ZERO;
         while !pace.is_over(true) {
@@ -92,7 +99,7 @@ mod tests {
 
     #[test]
     fn the_time_in_which_this_process_was_stopped_is_not_the_clients() {
-        let mut pace = Pace::new();
+        let mut pace = Pace::of(Reach::Local);
         pace.begins(20 << 20);
         let step = pace.step(true);
         pace.waited(step, DAY);
@@ -103,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_step_that_ends_early_counts_as_long_as_it_took() {
-        let mut pace = Pace::new();
+        let mut pace = Pace::of(Reach::Local);
         pace.waited(STEP, STEP / 2);
         assert_eq!(pace.left(false), STALL - STEP / 2);
     }

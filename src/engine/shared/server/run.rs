@@ -12,15 +12,14 @@ use tokio::time::Instant;
 use super::client::Client;
 use super::connection::serve;
 use super::served_engine::ServedEngine;
-use crate::engine::shared::peer::may_talk;
+use crate::engine::shared::peer::{Reach, may_talk};
 use crate::engine::shared::socket::{Socket, end_listening};
-use crate::limits::{SHARED_ACCEPT_MS, SHARED_CLIENTS, SHARED_CLOSING_MS, SHARED_LEAVING_MS};
+use crate::limits::{HAND_OVER_MS, SHARED_ACCEPT_MS, SHARED_CLIENTS, SHARED_CLOSING_MS, SHARED_LEAVING_MS};
 
 /// What the thread is asked to do.
 #[derive(Debug)]
 pub(super) enum Order {
-    #[cfg(feature = "testkit")]
-    Serve(net::UnixStream),
+    Serve(net::UnixStream, Reach),
     /// Leave within this time, and say when it is done.
     Drain(Duration, Sender<()>),
     Stop,
@@ -35,10 +34,11 @@ pub(super) async fn run(
     let mut connections = JoinSet::new();
     loop {
         let stream = tokio::select! {
-            stream = accept(listener.as_ref()) => stream,
+            stream = accept(listener.as_ref()) => stream.map(|stream| (stream, Reach::Local)),
             order = orders.recv() => match order {
-                #[cfg(feature = "testkit")]
-                Some(Order::Serve(stream)) => UnixStream::from_std(stream).ok(),
+                Some(Order::Serve(stream, reach)) => {
+                    UnixStream::from_std(stream).ok().map(|stream| (stream, reach))
+                }
                 Some(Order::Drain(within, done)) => {
                     listener.take().iter().for_each(end_listening);
                     drain(&served, within).await;
@@ -52,6 +52,11 @@ pub(super) async fn run(
                 }
             },
             () = served.roster.hinted.notified() => {
+                if served.has_changed_hands() {
+                    listener.take().iter().for_each(end_listening);
+                    drain(&served, Duration::from_millis(HAND_OVER_MS)).await;
+                    return;
+                }
                 served.roster.write_to_all();
                 None
             }
@@ -63,9 +68,10 @@ pub(super) async fn run(
             Some(_) = connections.join_next(), if !connections.is_empty() => None,
         };
         // Those that have not said who they are count as well, but leave room for some that do.
-        let own = stream.and_then(|stream| Socket::of(stream).ok()).filter(|stream| may_talk(stream.uid()));
+        let Some((stream, reach)) = stream else { continue };
+        let own = Socket::of(stream).ok().filter(|stream| may_talk(stream.uid()));
         if let Some(stream) = own.filter(|_| connections.len() < SHARED_CLIENTS * 2) {
-            connections.spawn(serve(served.clone(), stream));
+            connections.spawn(serve(served.clone(), stream, reach));
         }
     }
 }

@@ -10,11 +10,14 @@ use crate::codec::link::SentAnswer;
 use crate::engine::port::Engine;
 use crate::engine::shared::message::failed;
 use crate::error::Error;
+use crate::event::EventId;
 use crate::limits::{SHARED_INTAKE_BYTES, SHARED_READS};
 
 #[derive(Clone, Debug)]
 pub(super) struct ServedEngine {
     pub(super) engine: Arc<dyn Engine>,
+    /// Which opening of the storage its clients were told of.
+    opening: EventId,
     pub(super) roster: Arc<Roster>,
     /// Kibibytes of messages of several frames that are taken in at once.
     pub(super) intake: Arc<Semaphore>,
@@ -25,10 +28,15 @@ pub(super) struct ServedEngine {
 }
 
 impl ServedEngine {
-    pub(super) fn new(engine: Arc<dyn Engine>, roster: Arc<Roster>) -> Self {
+    pub(super) fn new(engine: Arc<dyn Engine>, opening: EventId, roster: Arc<Roster>) -> Self {
         let intake = Arc::new(Semaphore::new(SHARED_INTAKE_BYTES / 1_024));
         let (walks, reads) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(SHARED_READS)));
-        Self { engine, roster, intake, walks, reads }
+        Self { engine, opening, roster, intake, walks, reads }
+    }
+
+    /// Whether the storage is in other hands than those that clients were told of: they have to begin anew.
+    pub(super) fn has_changed_hands(&self) -> bool {
+        self.engine.opening() != self.opening
     }
 
     /// Whether a call that had to wait is still to be carried out. Its client is told that the owner leaves.
