@@ -38,7 +38,7 @@
 //! - What lives on a runtime has async verbs only, without a suffix: [`Bus`], [`Consumer`], [`Following`], and what makes
 //!   or changes a consumer, in [`consumer::Consumers`]. What only starts a task ([`bus::Subscribe::run`],
 //!   [`bus::timers::Timers::run`], [`Bus::new`]) neither reads nor waits, and has one form.
-//! - A blocking iterator has a stream beside it: [`Store::events`] has [`Store::stream`], and [`store::Pairs`] and
+//! - A blocking iterator has a stream beside it: [`Store::events`] has [`Store::stream`], and [`store::diff::Pairs`] and
 //!   [`project::History`] have `into_stream`.
 //! - An async form reads the file on one of the runtime's threads for blocking work, never on a worker. Outside a tokio
 //!   runtime it reads where it is polled.
@@ -94,11 +94,13 @@ pub use event::{
 pub use follow::{BlockingFollowing, Cursor, EventStream, Follow, Followed, Following};
 pub use project::{ApplyError, Emit, Projected, Projection};
 pub use schema::Upcasts;
+pub use store::diff::{Diff, Pair, Pairs};
 pub use store::leases::{FencingToken, Lease, Leases};
 pub use store::recovery::Backup;
+pub use store::survey::Survey;
 pub use store::{
-    Batch, BranchInfo, Builder, Compaction, Diff, Durability, Events, Page, Pair, Pairs, Placed, Problem,
-    Query, Receipt, Report, SessionInfo, Store, StoreInfo, Survey, Upgraded,
+    Batch, BranchInfo, Builder, Compaction, Durability, Events, Page, Placed, Problem, Query, Receipt,
+    Report, SessionInfo, Store, StoreInfo, Upgraded,
 };
 
 /// The code of the book's pages that is for users runs with the tests.

@@ -39,7 +39,9 @@ use crate::agents::interop::json::{Style, write};
 use crate::agents::interop::{Changed, Format, Import, Loaded, Skipped, print};
 use crate::event::{BranchName, Event, EventId, Place, Role, TypeInfo};
 use crate::lifecycle::{DeadSpace, Expiry};
-use crate::store::{BranchInfo, Pair, Placed, Rank, Receipt, Report, SessionInfo, StoreInfo, StoreOwner};
+use crate::store::diff::Pair;
+use crate::store::owner::StoreOwner;
+use crate::store::{BranchInfo, Placed, Rank, Receipt, Report, SessionInfo, StoreInfo};
 
 /// Appends a recorded event as one line of JSON, without the newline.
 pub fn event(event: &Event, out: &mut Vec<u8>) {

@@ -9,7 +9,8 @@ use super::style::{DIM, NAME, paint};
 use super::table::{Table, cell};
 use super::view::count;
 use retold::event::{Address, BranchName, Place, Sequence, SessionId};
-use retold::store::{Diff, Store};
+use retold::store::Store;
+use retold::store::diff::Diff;
 use retold::wire::{Compared, Comparison};
 
 #[derive(Debug, clap::Args)]

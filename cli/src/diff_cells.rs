@@ -8,7 +8,7 @@ use super::table::{Cell, clean, pieces, shorten};
 use super::text_diff::{Piece, compared, in_context};
 use super::view::summary;
 use retold::event::{Catalogue, Event};
-use retold::store::Pair;
+use retold::store::diff::Pair;
 
 /// Places of a payload that are shown when the summaries are the same.
 const PLACES: usize = 3;

@@ -9,8 +9,7 @@ use super::style::{BAD, DIM, GOOD, paint};
 use super::table::clean;
 use super::view::{count, grouped};
 use retold::schema::{Evidence, check_evidence, load_migrations};
-use retold::store::Survey;
-use retold::store::survey::{Becomes, Old};
+use retold::store::survey::{Becomes, Old, Survey};
 use retold::wire::Exit;
 
 #[derive(Debug, clap::Args)]

@@ -9,7 +9,8 @@ use super::own_stream::OwnStream;
 use crate::error::Result;
 use crate::event::Event;
 use crate::limits::{PAGE_BYTES, STREAM_ITEMS};
-use crate::store::{Pair, Pairs, Process, Query, Store, unblocked};
+use crate::store::diff::{Pair, Pairs};
+use crate::store::{Process, Query, Store, unblocked};
 
 /// What a blocking iterator would give, for tasks: read page by page, on a thread that may block. It ends where the
 /// iterator would.

@@ -17,9 +17,7 @@ pub(crate) use crate::engine::{
     Branch, BranchChange, Change, Commit, Committed, End, Kept, KeptOf, Outcome, Process, Range, Records,
     SidecarRange, SidecarRecord, SidecarTable, SidecarTables, SidecarWrites,
 };
-pub use crate::engine::{
-    Compaction, Durability, Placed, Problem, Rank, Receipt, Report, StoreClient, StoreOwner, Upgraded,
-};
+pub use crate::engine::{Compaction, Durability, Placed, Problem, Rank, Receipt, Report, Upgraded};
 pub use append::batch::Batch;
 pub use handle::builder::Builder;
 pub use handle::listing::{BranchInfo, SessionInfo};
@@ -31,13 +29,11 @@ pub use handle::store::Store;
 pub(crate) use handle::store_handle::StoreHandle;
 pub use maintain::info::StoreInfo;
 pub use maintain::maintenance::Maintenance;
-pub use maintain::survey::Survey;
 pub(crate) use observe::Observer;
 pub(crate) use unblocked::unblocked;
 #[cfg(feature = "agents")]
 pub(crate) use verbs::current::current_record;
 pub(crate) use verbs::current::forget_deleted_current;
-pub use verbs::diff::{Diff, Pair, Pairs};
 pub use verbs::events::Events;
 #[cfg(feature = "agents")]
 pub(crate) use verbs::promote::promoted_id;
@@ -66,7 +62,17 @@ pub mod names {
     pub use super::verbs::names::{SomeNames, branches, sessions};
 }
 
-/// What a survey of old events says of each shape that it has found.
+/// What a survey of old events says, and of each shape that it has found.
 pub mod survey {
-    pub use super::maintain::survey::{Becomes, Old};
+    pub use super::maintain::survey::{Becomes, Old, Survey};
+}
+
+/// Two branches side by side.
+pub mod diff {
+    pub use super::verbs::diff::{Diff, Pair, Pairs};
+}
+
+/// The process that holds a store, and those that use it through that one.
+pub mod owner {
+    pub use crate::engine::{StoreClient, StoreOwner};
 }

@@ -17,7 +17,8 @@ use retold::bus::spill::Spill;
 use retold::bus::timers::TimersRunning;
 use retold::bus::{Emitted, Emitter, Listener, RuleRunning, Subscription, WindowRule};
 use retold::project::{History, Rebuild, Window};
-use retold::store::{Events, Pairs};
+use retold::store::Events;
+use retold::store::diff::Pairs;
 use retold::{
     Bus, Consumer, ConsumerConfig, Delivery, Error, EventStream, Expect, Follow, Following, NewEvent, Owner,
     Projected, Query, Result, Store,

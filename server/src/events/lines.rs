@@ -39,9 +39,9 @@ pub(super) fn query(store: &Store, feed: &Feed, asked: &Asked) -> Result<Query, 
         query = query.reverse();
     }
     // What is not there any more is told by the status.
-    match store.events(query.clone().limit(1).raw())?.next() {
-        Some(Err(error @ (Error::Truncated { .. } | Error::Deleted { .. }))) => return Err(error.into()),
-        _ => {}
+    let first = store.events(query.clone().limit(1).raw())?.next();
+    if let Some(Err(error @ (Error::Truncated { .. } | Error::Deleted { .. }))) = first {
+        return Err(error.into());
     }
     if asked.raw {
         query = query.raw();
