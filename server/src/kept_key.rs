@@ -1,6 +1,7 @@
 //! The key that cursors are sealed with. It is kept in a file beside the store, so that cursors outlive the server.
 
 use std::collections::hash_map::RandomState;
+use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::hash::BuildHasher;
 use std::io::{self, Write};
@@ -9,8 +10,15 @@ use std::path::{Path, PathBuf};
 use retold::EventId;
 use sha2::{Digest, Sha256};
 
-/// What seals.
-pub(crate) type Key = [u8; 32];
+/// What seals. It is not printed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Key(pub(crate) [u8; 32]);
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(..)")
+    }
+}
 
 /// What its file is called, after the name of the store's.
 const SUFFIX: &str = ".cursor-key";
@@ -50,7 +58,7 @@ fn kept_in(file: &Path) -> io::Result<Key> {
 /// The key in a file; none if there is no such file, or another thing is in it.
 fn read(file: &Path) -> io::Result<Option<Key>> {
     match fs::read(file) {
-        Ok(bytes) => Ok(Key::try_from(bytes).ok()),
+        Ok(bytes) => Ok(bytes.try_into().ok().map(Key)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
@@ -61,7 +69,7 @@ fn write(draft: &Path) -> io::Result<()> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(draft)?.write_all(&fresh())
+    options.open(draft)?.write_all(&fresh().0)
 }
 
 /// One that nobody can guess.
@@ -71,7 +79,7 @@ fn fresh() -> Key {
         hash.update(EventId::new().uuid().as_bytes());
         hash.update(RandomState::new().hash_one(0).to_be_bytes());
     }
-    hash.finalize().into()
+    Key(hash.finalize().into())
 }
 
 #[cfg(test)]
@@ -95,7 +103,7 @@ mod tests {
             assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         }
         // Cut short, it is no key.
-        fs::write(&file, &key[..5]).unwrap();
+        fs::write(&file, &key.0[..5]).unwrap();
         let new = kept(Some(&one));
         assert_ne!(new, key);
         assert_eq!((kept(Some(&one)), names()), (new, 2));

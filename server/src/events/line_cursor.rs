@@ -41,7 +41,7 @@ impl LineCursors {
         let seal = feed.is_narrow(token).then(|| {
             let sessions = token.sessions.as_ref().map_or("", NamePattern::as_str);
             let (store, feed) = (store.uuid().into_bytes(), feed.to_string());
-            Seal::new(key, &[b"live", &store, feed.as_bytes(), sessions.as_bytes()])
+            Seal::new(&key.0, &[b"live", &store, feed.as_bytes(), sessions.as_bytes()])
         });
         Self { stream, seal }
     }

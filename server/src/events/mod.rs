@@ -2,7 +2,8 @@
 //!
 //! In: `body` takes the bytes of a request, `intake` makes events of them in any of the formats (`binary` for those whose
 //! attributes are headers), `append` and `append_many` record them. Out: `feed` is what is read, `pick` which of it,
-//! `asked` how; `page`, `lines` and `one` read it; `watch` follows it for `sse` and for the subscriptions of `web_socket`.
+//! `asked` how; `page`, `lines` and `one` read it; `watch` follows it for `sse` and for the subscriptions of `web_socket`, and
+//! waits for its `turn`. Where readers are, `page_cursor` and `line_cursor` say, under a `seal`.
 
 mod append;
 mod append_many;

@@ -245,7 +245,7 @@ mod tests {
     use super::*;
     use crate::tokens::Token;
 
-    const KEY: Key = [7; 32];
+    const KEY: Key = Key([7; 32]);
     const SMALL: Bounds = Bounds { bytes: 2_000, looked_at: 7, at_once: (2, 5) };
 
     fn token(sessions: &str) -> Access {

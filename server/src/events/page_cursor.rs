@@ -42,7 +42,7 @@ impl PageCursors {
         let (store, feed) = (store.uuid().into_bytes(), feed.to_string());
         let made = made.map_or(0, Timestamp::micros).to_be_bytes();
         let asked = [feed.as_bytes(), sessions.as_bytes(), question.as_bytes()];
-        Self { seal: Seal::new(key, &[&[b"page", &store[..], &made], &asked[..]].concat()) }
+        Self { seal: Seal::new(&key.0, &[&[b"page", &store[..], &made], &asked[..]].concat()) }
     }
 
     /// The cursor of a place.
@@ -79,7 +79,14 @@ mod tests {
     fn cursors(store: StoreId, made: i64, question: &str, sessions: Option<&str>) -> PageCursors {
         let mut token = Token::local();
         token.sessions = sessions.map(|of| NamePattern::new(of).unwrap());
-        PageCursors::of(&[7; 32], store, &Feed::All, Some(Timestamp::from_micros(made)), question, &token)
+        PageCursors::of(
+            &Key([7; 32]),
+            store,
+            &Feed::All,
+            Some(Timestamp::from_micros(made)),
+            question,
+            &token,
+        )
     }
 
     #[test]
