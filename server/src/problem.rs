@@ -175,28 +175,26 @@ fn told(error: &Error) -> String {
         Error::Unknown { .. } => {
             "nobody knows whether this was written; send it again: events with the same ids are recorded once"
         }
-        Error::ReadOnly { .. } => "the store is only read here; nothing was written",
         Error::Corrupt { .. } => {
             "something that is needed for this is damaged in the store; the log of the server says what, \
              `retold verify` finds all"
         }
+        // Those are the request's: nothing is wrong here.
+        Error::ReadOnly { .. } => return "the store is only read here; nothing was written".to_owned(),
         Error::NotABase { .. } => {
-            "that backup is not a base for an incremental one of this store; make a full one"
+            return "that backup is not a base for an incremental one of this store; make a full one"
+                .to_owned();
         }
         Error::NotFound { what: what @ ("file" | "store" | "backup"), .. } => {
-            return unnamed(error, format!("there is no such {what}"));
+            return format!("there is no such {what}");
         }
         Error::Exists { what: what @ ("file" | "store" | "backup"), .. } => {
-            return unnamed(error, format!("there is already a {what} of this name"));
+            return format!("there is already a {what} of this name");
         }
         error => return error.to_string(),
     };
-    unnamed(error, instead.to_owned())
-}
-
-fn unnamed(error: &Error, instead: String) -> String {
     tracing::error!(%error, "a request is answered without the reason");
-    instead
+    instead.to_owned()
 }
 
 fn expected_head(expect: Expect) -> Value {
