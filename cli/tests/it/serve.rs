@@ -218,7 +218,7 @@ fn what_is_said_beside_a_log_of_json_is_json() {
         private(&file);
     };
     write(SECRET);
-    let serving = Serving::start(&shell, &["--tokens", "tokens.toml", "--log-json"]);
+    let mut serving = Serving::start(&shell, &["--tokens", "tokens.toml", "--log-json"]);
     let consumer = format!("Authorization: Bearer {SECRET}\r\nContent-Type: application/json\r\n");
     assert_eq!(serving.ask("PUT /v1/consumers/mail", &consumer, "{}").status, 201);
     // Its client leaves before there is an answer.
@@ -231,22 +231,17 @@ fn what_is_said_beside_a_log_of_json_is_json() {
     )
     .unwrap();
     drop(stream);
-    let began = std::time::Instant::now();
-    let left = || {
-        let header = format!("Authorization: Bearer {SECRET}\r\n");
-        serving.ask("GET /metrics", &header, "").body.contains("status=\"499\"")
-    };
-    while !left() {
-        assert!(began.elapsed() < PATIENCE, "it is not counted");
-    }
+    let mut lines =
+        BufReader::new(serving.child.stderr.take().unwrap()).lines().map(|line| json(&line.unwrap()));
+    let gone = lines.find(|line| line["status"] == 499).unwrap();
+    assert_eq!((&gone["token"], &gone["route"]), (&"one".into(), &"/v1/consumers/{c}/next".into()));
     write("short");
     serving.signal("-HUP");
+    let refused = lines.find(|line| line["level"] == "ERROR").unwrap();
+    assert!(refused["message"].as_str().unwrap().contains("a secret has"), "{refused}");
     serving.signal("-TERM");
-    let said = serving.wait();
-    assert_eq!(said.exit, 0, "{}", said.err);
-    let lines: Vec<Value> = said.err.lines().map(json).collect();
-    let gone = lines.iter().find(|line| line["status"] == 499).unwrap();
-    assert_eq!((&gone["token"], &gone["route"]), (&"one".into(), &"/v1/consumers/{c}/next".into()));
+    lines.for_each(drop);
+    assert_eq!(serving.child.wait().unwrap().code(), Some(0));
     let shell = Shell::new();
     let said = shell.fails(2, &["serve", "--log-json", "--listen", "0.0.0.0:0"]);
     let error = json(&said);
