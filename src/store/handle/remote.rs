@@ -14,7 +14,7 @@ use crate::sync::{Mutex, lock};
 
 impl Builder {
     /// Opens the store that is served at the other end of the dialer's connections. It is the same [`Store`] as that of a process
-    /// beside the file: all verbs but backups, which are files of the server's machine, with the same guarantees. When the
+    /// beside the file: all verbs but incremental backups, which need an earlier one, with the same guarantees. When the
     /// connection is lost, or the server is started again, it is looked for, and calls go on as those of other processes do when the
     /// owner of a store changes.
     ///
