@@ -32,7 +32,7 @@ impl Dialer for Tcp {
     }
 
     fn dial(&self) -> Dialing<'_> {
-        Box::pin(async {
+        Box::pin(async move {
             let reached = TcpStream::connect(self.0).await;
             let reached =
                 reached.map_err(|e| Error::Unreachable { store: self.name(), reason: e.to_string() })?;
@@ -334,7 +334,7 @@ impl Dialer for Says {
     }
 
     fn dial(&self) -> Dialing<'_> {
-        Box::pin(async {
+        Box::pin(async move {
             let (own, mut other) = tokio::io::duplex(4_096);
             let (bytes, stays) = (self.bytes.clone(), self.stays);
             tokio::spawn(async move {
@@ -419,7 +419,7 @@ impl Dialer for Refuses {
 
     fn dial(&self) -> Dialing<'_> {
         assert!(!self.panics, "on purpose");
-        Box::pin(async { Err(Error::Refused { store: self.name(), reason: "no".to_owned() }) })
+        Box::pin(async move { Err(Error::Refused { store: self.name(), reason: "no".to_owned() }) })
     }
 }
 
