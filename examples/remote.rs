@@ -19,7 +19,7 @@ impl Dialer for Tunnel {
     }
 
     fn dial(&self) -> Dialing<'_> {
-        Box::pin(async {
+        Box::pin(async move {
             // Who cannot be reached is tried again; any other error ends the opening.
             let failed = |e: std::io::Error| Error::Unreachable { store: self.name(), reason: e.to_string() };
             let stream = TcpStream::connect(self.0).await.map_err(failed)?;

@@ -538,6 +538,8 @@ pub const REMOTE_LEAST_RATE: u64 = 32 * 1_024;
 pub const REMOTE_HEAD_BYTES: usize = 16 * 1_024;
 /// Lines of that answer.
 pub const REMOTE_HEAD_LINES: usize = 64;
+/// Bytes of one part of a copy that a client takes.
+pub const COPY_PART_BYTES: usize = 512 * 1_024;
 /// Bytes of a token, at the most.
 pub const MAX_TOKEN_BYTES: usize = 1_024;
 /// Bytes of the name of a program that uses a store.
@@ -624,6 +626,7 @@ const _: () =
     assert!(SHARED_MESSAGE_BYTES < u32::MAX as usize && SHARED_GREETING_BYTES <= SHARED_FRAME_BYTES);
 const _: () = assert!(SHARED_HINT_BYTES * 2 < SHARED_FRAME_BYTES && MAX_PAGE <= SHARED_LIST);
 const _: () = assert!(REMOTE_SILENCE_MS > 3 * REMOTE_PING_MS && REMOTE_PAUSE_MS < REMOTE_LONGEST_PAUSE_MS);
+const _: () = assert!(COPY_PART_BYTES < SHARED_FRAME_BYTES);
 const _: () = assert!(SCAN_CHUNKS + MAX_FORK_DEPTH < SHARED_PIECES);
 const _: () = assert!(MAX_BATCH_EVENTS <= SHARED_LIST && MAX_LISTING <= SHARED_LIST);
 const _: () = assert!(SPILL_RESERVE_BYTES <= SPILL_BYTES);

@@ -1,5 +1,6 @@
 //! A store that another machine serves: the shared engine over the network, and what can go wrong on the way.
 
+use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream as StdTcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -31,7 +32,7 @@ impl Dialer for Tcp {
     }
 
     fn dial(&self) -> Dialing<'_> {
-        Box::pin(async {
+        Box::pin(async move {
             let reached = TcpStream::connect(self.0).await;
             let reached =
                 reached.map_err(|e| Error::Unreachable { store: self.name(), reason: e.to_string() })?;
@@ -240,35 +241,52 @@ fn another_store_at_the_same_place_is_not_taken_for_the_one_that_was_opened() {
 }
 
 #[test]
-fn a_backup_is_made_where_the_store_is() {
-    let folder = tempfile::tempdir().unwrap();
+fn a_backup_comes_to_who_asks_for_it_and_names_no_file_of_the_server() {
+    let (folder, away) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let owner = Store::open(folder.path().join("a.redb")).unwrap();
     let served = Served::new(&owner);
     let client = served.client(Builder::new()).unwrap();
-    client.append("s", event()).unwrap();
-    let to = folder.path().join("backup.redb");
-    let error = client.maintenance().backup(&to).unwrap_err();
+    // More than one part.
+    let payload = "x".repeat(300_000);
+    let random = |n: u64| event().data(serde_json::json!([retold::EventId::new().to_string(), n, payload]));
+    client.append("s", (0..8).map(random).collect::<Vec<_>>()).unwrap();
+    let to = away.path().join("backup.redb");
+    let mut told = 0;
+    let made = client.maintenance().backup_with(&to, None, |_, _| told += 1).unwrap();
+    assert_eq!((made.position, made.bytes), (8.into(), std::fs::metadata(&to).unwrap().len()));
+    assert!(told > 1, "{told}");
+    let copy = Builder::new().open_only().open(&to).unwrap();
+    assert!(copy.maintenance().verify().unwrap().is_clean());
+    assert_eq!((copy.id(), copy.head("s").unwrap()), (owner.id(), 8.into()));
+    copy.close().unwrap();
+    assert!(matches!(client.maintenance().backup(&to), Err(Error::Exists { .. })));
+    let error = client.maintenance().backup_since(away.path().join("later.redb"), &to).unwrap_err();
     assert!(matches!(error, Error::Refused { .. }) && error.to_string().contains("retold backup"), "{error}");
-    // Nor does a client get one that asks all the same.
+    // Nor does a client that asks all the same get one under a name.
     let mut stream = StdTcpStream::connect(served.address).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
     greet(&mut stream);
-    use std::io::Write;
-    let path = to.to_str().unwrap();
-    stream.write_all(&SentAsk::Backup(path).message(1, 256)).unwrap();
-    stream.write_all(&SentAsk::BackupSince(path, path).message(2, 512)).unwrap();
-    for call in [1, 2] {
+    let named = folder.path().join("named.redb");
+    let path = named.to_str().unwrap();
+    for (call, ask) in [
+        (1, SentAsk::Backup(path)),
+        (2, SentAsk::BackupSince(path, path)),
+        // No copy was made on this connection.
+        (3, SentAsk::CopyPart(0)),
+    ] {
+        stream.write_all(&ask.message(call, 512)).unwrap();
         let (of, body) = frame(&mut stream);
         assert!(of == call && matches!(SentAnswer::decode(&body), Ok(SentAnswer::Failed(_))), "{call}");
     }
-    assert!(!to.exists());
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    let is_of_a_copy = |name: &std::ffi::OsString| name.to_string_lossy().ends_with(".new");
+    assert!(!named.exists() && !left.iter().any(is_of_a_copy), "{left:?}");
     assert!(client.maintenance().verify().unwrap().is_clean());
     client.maintenance().compact().unwrap();
 }
 
 /// Says hello, and hears the welcome.
 fn greet(stream: &mut StdTcpStream) {
-    use std::io::Write;
     let body = HelloBody { program: "raw", rank: 9, store: None, wait: 10_000 };
     stream.write_all(&SentHello { oldest: 1, newest: 1, hello: Some(body) }.message()).unwrap();
     let (_, body) = frame(stream);
@@ -276,7 +294,6 @@ fn greet(stream: &mut StdTcpStream) {
 }
 
 fn frame(stream: &mut StdTcpStream) -> (u64, Vec<u8>) {
-    use std::io::Read;
     let mut header = [0; 16];
     stream.read_exact(&mut header).unwrap();
     let head = LinkHead::decode(&header).unwrap();
@@ -317,7 +334,7 @@ impl Dialer for Says {
     }
 
     fn dial(&self) -> Dialing<'_> {
-        Box::pin(async {
+        Box::pin(async move {
             let (own, mut other) = tokio::io::duplex(4_096);
             let (bytes, stays) = (self.bytes.clone(), self.stays);
             tokio::spawn(async move {
@@ -402,7 +419,7 @@ impl Dialer for Refuses {
 
     fn dial(&self) -> Dialing<'_> {
         assert!(!self.panics, "on purpose");
-        Box::pin(async { Err(Error::Refused { store: self.name(), reason: "no".to_owned() }) })
+        Box::pin(async move { Err(Error::Refused { store: self.name(), reason: "no".to_owned() }) })
     }
 }
 

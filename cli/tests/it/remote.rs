@@ -258,14 +258,12 @@ fn work_is_delivered_leased_and_recorded_from_afar() {
 fn what_needs_the_file_says_where_to_do_it() {
     let far = Machines::of(seeded());
     let server = far.serve("127.0.0.1:0");
-    let backup = far.run(&server, &["backup", "copy.redb"]);
-    assert_eq!(backup.exit, 1);
-    assert!(
-        backup.err.contains("on the machine of the store") && backup.err.contains("retold backup"),
-        "{}",
-        backup.err
-    );
-    assert!(!far.away.path("copy.redb").exists() && !far.has.path("copy.redb").exists());
+    far.ok(&server, &["backup", "copy.redb", "-q"]);
+    let there = far.away.ok(&["read", "s", "--store", "copy.redb"]);
+    assert_eq!(there, far.ok(&server, &["read", "s"]));
+    let since = far.run(&server, &["backup", "later.redb", "--since", "copy.redb"]);
+    assert!(since.exit == 1 && since.err.contains("on the machine of the store"), "{}", since.err);
+    assert!(!far.away.path("later.redb").exists() && !far.has.path("copy.redb").exists());
     for verb in [&["serve"][..], &["demo", "--fast", "--store", &server.url], &["restore", "copy.redb"]] {
         let said = far.run(&server, verb);
         assert!(said.exit == 2 && said.err.contains("--store is a URL"), "{verb:?}: {}", said.err);

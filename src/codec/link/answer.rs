@@ -85,6 +85,10 @@ pub enum SentAnswer<'a> {
     Ids(Bounded<[u8; 16], LIST>),
     /// Names, and whether there may be more that were not looked at.
     Names(Bounded<&'a str, LIST>, bool),
+    /// The last position that a copy for the client holds, and how large it is.
+    Copied(u64, u64),
+    /// A part of it.
+    CopyPart(&'a [u8]),
 }
 
 /// What a walk over the store found.

@@ -91,6 +91,11 @@ pub enum SentAsk<'a> {
     AppendForking(SentAppend<'a>, Bounded<SentFork<'a>, { MAX_BATCH_EVENTS as u32 }>),
     /// So many names of sessions, or of the branches of this one, after this name, out of so many rows.
     Names(Option<&'a str>, Option<&'a str>, u64, u64),
+    /// Makes a copy of the store for this client, which takes it in parts; progress is told on the way. It is there until the
+    /// connection ends, or the next one is made.
+    Copy,
+    /// A part of that copy, from this byte on.
+    CopyPart(u64),
 }
 
 /// A change of one branch.

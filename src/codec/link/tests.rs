@@ -115,6 +115,8 @@ fn asks() -> Vec<SentAsk<'static>> {
             Bounded(vec![SentFork { after: 1, parent: PLACE, at: 70_000, place: PLACE }]),
         ),
         SentAsk::Names(Some("run 7"), None, 64, 10_000),
+        SentAsk::Copy,
+        SentAsk::CopyPart(300),
     ]
 }
 
@@ -215,6 +217,8 @@ fn answers() -> Vec<SentAnswer<'static>> {
             SentAnswer::BackedUpSince(70_000, 300, 69_000),
             SentAnswer::Ids(Bounded(vec![ID, [8; 16]])),
             SentAnswer::Names(Bounded(vec!["main", "日本"]), true),
+            SentAnswer::Copied(70_000, 300),
+            SentAnswer::CopyPart(b"part of it"),
         ])
         .collect()
 }

@@ -19,6 +19,8 @@ use crate::limits::{HAND_OVER_MS, REMOTE_LONGEST_PAUSE_MS, REMOTE_PAUSE_MS};
 use crate::sync::{Condvar, Mutex, lock};
 
 const PAUSE: Duration = Duration::from_millis(REMOTE_PAUSE_MS);
+/// A connection that lasts so long works.
+const HEALTHY: Duration = Duration::from_millis(REMOTE_LONGEST_PAUSE_MS);
 const LONGEST_PAUSE: Duration = Duration::from_millis(REMOTE_LONGEST_PAUSE_MS);
 
 #[derive(Debug)]
@@ -43,11 +45,13 @@ pub(crate) fn open(
     config: SharingConfig,
     until: Instant,
 ) -> Result<(Arc<Remote>, Identity)> {
-    let mut pauses = 0;
+    let mut pauses = 0..;
     let first = loop {
         match connect(&dialer, &config, None, (&Greeting::default(), &|| true)) {
             Ok(engine) => break engine,
-            Err(e) if e.is_passing() && Instant::now() < until => std::thread::sleep(pause(&mut pauses)),
+            Err(e) if e.is_passing() && Instant::now() < until => {
+                std::thread::sleep(pause(pauses.next().unwrap_or_default()));
+            }
             Err(e) => return Err(e),
         }
     };
@@ -129,11 +133,9 @@ fn not_let_in(name: &str, error: ConnectError) -> Error {
     Error::Unreachable { store, reason }
 }
 
-/// The next pause, twice as long as the one before.
-fn pause(pauses: &mut u32) -> Duration {
-    let pause = PAUSE.saturating_mul(1 << (*pauses).min(16)).min(LONGEST_PAUSE);
-    *pauses += 1;
-    pause
+/// The pause after so many, twice as long as the one before.
+fn pause(pauses: u32) -> Duration {
+    PAUSE.saturating_mul(1 << pauses.min(16)).min(LONGEST_PAUSE)
 }
 
 impl Remote {
@@ -193,13 +195,20 @@ impl Remote {
 
     /// The life of the thread that finds the server again.
     fn stay(self: Arc<Self>) {
-        let mut epoch = 1;
+        let (mut epoch, mut connected) = (1, Instant::now());
+        let (mut pauses, mut trouble) = (0, connected);
         while self.is_lost(epoch) {
+            let now = Instant::now();
+            // One that is lost as soon as it is made is no better than none.
+            if epoch == 1 || now.saturating_duration_since(connected) >= HEALTHY {
+                (pauses, trouble) = (0, now);
+            }
             // Whoever is in it has the engine for as long as that takes.
             *lock(&self.client) = None;
             self.sharing.release_readers();
-            let Some(engine) = self.again() else { return };
+            let Some(engine) = self.again(trouble, &mut pauses) else { return };
             epoch += 1;
+            connected = Instant::now();
             self.seat(engine, epoch);
         }
     }
@@ -213,28 +222,36 @@ impl Remote {
         !self.is_closing()
     }
 
-    /// The next connection; `None` when the store is closed. Calls wait for it, but not for ever.
-    fn again(&self) -> Option<Arc<SharedEngine>> {
+    /// The next connection; `None` when the store is closed. Calls wait for it, but not for ever after the trouble has begun.
+    fn again(&self, trouble: Instant, pauses: &mut u32) -> Option<Arc<SharedEngine>> {
         let config = &self.sharing.config;
-        let calls = Instant::now() + Duration::from_millis(HAND_OVER_MS) + config.wait;
-        let mut pauses = 0;
+        let calls = trouble + Duration::from_millis(HAND_OVER_MS) + config.wait;
+        let (store, reason) =
+            (config.name.clone(), "its connections end as soon as they are made".to_owned());
+        let (mut why, mut is_lasting) = (Error::Unreachable { store, reason }, false);
+        let wanted = || !self.is_closing();
         loop {
-            let wanted = || !self.is_closing();
-            match connect(&self.dialer, config, Some(self.store), (&self.greeting, &wanted)) {
-                Ok(engine) if wanted() => return Some(engine),
-                Ok(_) => return None,
-                Err(error) => {
-                    tracing::debug!(%error, "the server of a store is looked for");
-                    if Instant::now() >= calls || !error.is_passing() {
-                        self.sharing.seats.set(Seat::Away(away(&config.name, error)));
-                    }
+            if *pauses > 0 {
+                if is_lasting || Instant::now() >= calls {
+                    self.sharing.seats.set(Seat::Away(why.clone()));
+                }
+                let lost = lock(&self.lost.0);
+                if wanted() {
+                    drop(self.lost.1.wait_timeout(lost, pause(*pauses - 1)));
                 }
             }
-            let lost = lock(&self.lost.0);
-            if self.is_closing() {
+            *pauses += 1;
+            if !wanted() {
                 return None;
             }
-            drop(self.lost.1.wait_timeout(lost, pause(&mut pauses)));
+            match connect(&self.dialer, config, Some(self.store), (&self.greeting, &wanted)) {
+                Ok(engine) => return wanted().then_some(engine),
+                Err(error) => {
+                    tracing::debug!(%error, "the server of a store is looked for");
+                    is_lasting = !error.is_passing();
+                    why = away(&config.name, error);
+                }
+            }
         }
     }
 }
@@ -254,8 +271,7 @@ mod tests {
 
     #[test]
     fn pauses_become_longer_up_to_a_bound() {
-        let mut pauses = 0;
-        let all: Vec<_> = (0..100).map(|_| pause(&mut pauses)).collect();
+        let all: Vec<_> = (0..100).map(pause).collect();
         assert_eq!((all.first(), all.last()), (Some(&PAUSE), Some(&LONGEST_PAUSE)));
         assert!(all.is_sorted());
     }

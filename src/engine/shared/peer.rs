@@ -25,9 +25,9 @@ pub(crate) enum Reach {
     Remote,
 }
 
-/// Why a client on another machine gets no backup: it would name files of this one.
-pub(super) const NO_BACKUP_FROM_AFAR: &str = "a backup is a file on the machine of the store: run `retold backup` there, or ask \
-                                             its server for one with POST /v1/backup";
+/// Why a client on another machine gets no incremental backup, nor any under a name: it would name files of this one.
+pub(super) const NO_FILES_FROM_AFAR: &str = "an incremental backup is made on the machine of the store, which has the earlier one: run \
+                                            `retold backup` there; a full one can be made from anywhere";
 
 /// The process with this number, which says that it runs this program. What it says is shown to people.
 pub(super) fn program_name(said: &str) -> String {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::builder::Builder;
@@ -14,7 +15,7 @@ use crate::sync::{Mutex, lock};
 
 impl Builder {
     /// Opens the store that is served at the other end of the dialer's connections. It is the same [`Store`] as that of a process
-    /// beside the file: all verbs but backups, which are files of the server's machine, with the same guarantees. When the
+    /// beside the file: all verbs but incremental backups, which need an earlier one, with the same guarantees. When the
     /// connection is lost, or the server is started again, it is looked for, and calls go on as those of other processes do when the
     /// owner of a store changes.
     ///
@@ -84,6 +85,8 @@ pub struct RemoteHost {
     least: Durability,
     /// Of the storage that the engine has now. One that it had before ends by itself.
     server: Mutex<Option<Arc<Server>>>,
+    /// It was drained.
+    is_over: AtomicBool,
 }
 
 impl fmt::Debug for RemoteHost {
@@ -103,13 +106,14 @@ impl RemoteHost {
             payload_bytes: inner.payload_bytes(),
             least: inner.durability(),
             server: Mutex::default(),
+            is_over: AtomicBool::new(false),
         }
     }
 
     /// Serves one connection until it ends, in whatever way. Has to be awaited in a tokio runtime; dropping it ends the connection.
     ///
     /// # Errors
-    /// [`Error::Closed`] when the store is closed, and [`Error::Storage`] when the system refuses what is needed.
+    /// [`Error::Closed`] when the store is closed or this was [drained](Self::drain), and [`Error::Storage`] when the system refuses what is needed.
     pub async fn serve(&self, connection: impl Duplex) -> Result<()> {
         // It lives as long as the connection.
         let server = self.server()?;
@@ -125,6 +129,9 @@ impl RemoteHost {
         let mut server = lock(&self.server);
         if let Some(current) = server.as_ref().filter(|server| server.is_current()) {
             return Ok(current.clone());
+        }
+        if self.is_over.load(Ordering::Acquire) {
+            return Err(Error::Closed { after: None });
         }
         // Only one that is open can be read.
         self.engine.reader()?;
@@ -147,9 +154,14 @@ impl RemoteHost {
         lock(&self.server).as_ref().map_or(0, |server| server.clients().len())
     }
 
-    /// Tells the programs that the server ends, takes nothing new from them, and answers what was begun, within this time. Blocks.
+    /// Tells the programs that the server ends, takes nothing new from them, and answers what was begun, within this time. Nobody is
+    /// served after that. Blocks.
     pub fn drain(&self, within: Duration) {
-        let server = lock(&self.server).take();
+        let server = {
+            let mut server = lock(&self.server);
+            self.is_over.store(true, Ordering::Release);
+            server.take()
+        };
         if let Some(server) = server {
             server.drain(within);
         }

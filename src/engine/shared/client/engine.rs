@@ -24,7 +24,7 @@ use crate::engine::process::Process;
 use crate::engine::purged::Purged;
 use crate::engine::report::{Figures, Report};
 use crate::engine::shared::message::{dead_space_of, figures_of, report_of};
-use crate::engine::shared::peer::{ClientInfo, NO_BACKUP_FROM_AFAR, Reach, program_name};
+use crate::engine::shared::peer::{ClientInfo, NO_FILES_FROM_AFAR, Reach, program_name};
 use crate::engine::watch::Watcher;
 use crate::error::{Error, Result};
 use crate::event::{Invalid, Position, Timestamp};
@@ -196,8 +196,11 @@ impl Admin for SharedEngine {
 
     fn backup(&self, to: &Path, since: Option<&Path>, progress: &mut OnProgress<'_>) -> Result<Backup> {
         if self.connection.0.reach == Reach::Remote {
+            if since.is_none() {
+                return self.copy(to, progress);
+            }
             let store = self.identity.name.clone();
-            return Err(Error::Refused { store, reason: NO_BACKUP_FROM_AFAR.to_owned() });
+            return Err(Error::Refused { store, reason: NO_FILES_FROM_AFAR.to_owned() });
         }
         let ask = match since {
             None => SentAsk::Backup(told(to)?),
@@ -294,7 +297,7 @@ impl Drop for Walking<'_> {
 
 impl SharedEngine {
     /// Asks for what takes long, and tells how far it is until it is answered.
-    fn walk<T>(
+    pub(super) fn walk<T>(
         &self,
         ask: &SentAsk<'_>,
         answer_of: impl Fn(&SentAnswer<'_>) -> Option<T>,

@@ -3,6 +3,7 @@
 mod asking;
 mod calls;
 mod connect;
+mod copying;
 mod engine;
 mod hello;
 mod line;

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::chore::Chore;
 use super::client::{Called, Client};
+use super::copying::Copying;
 use super::lead::Lead;
 use super::roster::Roster;
 use super::served_engine::ServedEngine;
@@ -23,7 +24,7 @@ use crate::engine::shared::message::{
     Look, Takes, commit_of, failed, got_message, is_in_memory, outcome_message, read_of, sent_dead_space,
     sent_figures, sent_report,
 };
-use crate::engine::shared::peer::{ClientInfo, NO_BACKUP_FROM_AFAR, Reach, program_name};
+use crate::engine::shared::peer::{ClientInfo, NO_FILES_FROM_AFAR, Reach, program_name};
 use crate::error::{Error, Result};
 use crate::files::mark_purged;
 use crate::limits::{SHARED_CLIENT_BYTES, SHARED_CLIENTS, SHARED_FRAME_BYTES, SHARED_INTAKE_BYTES};
@@ -38,6 +39,7 @@ pub(super) struct Calls {
     begun: Mutex<Option<BegunMessage>>,
     /// A turn to make commits was taken, and its task has not begun.
     lead_waits: Arc<AtomicBool>,
+    copying: Copying,
 }
 
 /// A message of several frames, which is a call that is under way before it is whole: its client hears that the owner lives.
@@ -50,7 +52,8 @@ struct BegunMessage {
 
 impl Calls {
     pub(super) fn new(served: ServedEngine, client: Arc<Client>) -> Self {
-        Self { served, client, begun: Mutex::default(), lead_waits: Arc::default() }
+        let (begun, lead_waits, copying) = (Mutex::default(), Arc::default(), Copying::default());
+        Self { served, client, begun, lead_waits, copying }
     }
 
     /// Waits until a long message may be taken in.
@@ -95,7 +98,7 @@ impl Calls {
         match &ask {
             SentAsk::Ping => self.reply(call, SentAnswer::Heard),
             SentAsk::Backup(_) | SentAsk::BackupSince(..) if self.client.reach == Reach::Remote => {
-                self.client.answer(call, failed(call, &Error::storage(NO_BACKUP_FROM_AFAR)));
+                self.client.answer(call, failed(call, &Error::storage(NO_FILES_FROM_AFAR)));
             }
             SentAsk::Handover => {
                 (self.served.roster.options.handover)(&self.client.info());
@@ -136,6 +139,20 @@ impl Calls {
                 self.walk(call, called, made);
             }
             SentAsk::Compact => self.walk(call, called, compact),
+            SentAsk::Copy => {
+                let (copying, path) = (self.copying.clone(), self.served.engine.identity().path.clone());
+                self.walk(call, called, move |admin, call, progress| {
+                    let (position, bytes) = copying.make(admin, path.as_deref(), progress)?;
+                    Ok(SentAnswer::Copied(position, bytes).message(call, 32))
+                });
+            }
+            SentAsk::CopyPart(from) => {
+                let (copying, from) = (self.copying.clone(), *from);
+                self.in_turn(call, (called, room), move |served| match copying.part(from) {
+                    Ok(part) => SentAnswer::CopyPart(&part).message(call, part.len() + 16),
+                    Err(e) => served.failed(call, &e),
+                });
+            }
             SentAsk::Figures => self.admin(call, called, &self.client.reads, |admin, _, call| {
                 let figures = admin.figures()?;
                 Ok(SentAnswer::Figures(sent_figures(&figures)).message(call, 128))
@@ -243,6 +260,25 @@ impl Calls {
         {
             return self.client.answer(call, got_message(call, &Ok(got)));
         }
+        self.in_turn(call, held, move |served| {
+            let got = SentAsk::decode(&body)
+                .map_err(|e| Error::storage(e.to_string()))
+                .and_then(|ask| read_of(&*served.engine.reader()?, &ask, Look::Everywhere))
+                .and_then(|got| got.ok_or_else(|| Error::storage("the owner does not know this call")));
+            match got {
+                Err(e) => served.failed(call, &e),
+                got => got_message(call, &got),
+            }
+        });
+    }
+
+    /// Answers a call with what takes a while to find, and may be long, once there is room for it.
+    fn in_turn(
+        &self,
+        call: u64,
+        held: (Called, Option<OwnedSemaphorePermit>),
+        find: impl FnOnce(&ServedEngine) -> Vec<u8> + Send + 'static,
+    ) {
         let (served, client) = (self.served.clone(), self.client.clone());
         tokio::spawn(async move {
             let own = permits(&client.reads, 1).await;
@@ -256,20 +292,8 @@ impl Calls {
                 }
             };
             if served.is_wanted(&client, call) {
-                let (engine, reading) = (served.engine.clone(), served.clone());
-                let read = move || {
-                    let got = SentAsk::decode(&body)
-                        .map_err(|e| Error::storage(e.to_string()))
-                        .and_then(|ask| read_of(&*engine.reader()?, &ask, Look::Everywhere))
-                        .and_then(|got| {
-                            got.ok_or_else(|| Error::storage("the owner does not know this call"))
-                        });
-                    match got {
-                        Err(e) => reading.failed(call, &e),
-                        got => got_message(call, &got),
-                    }
-                };
-                let message = tokio::task::spawn_blocking(read).await;
+                let finding = served.clone();
+                let message = tokio::task::spawn_blocking(move || find(&finding)).await;
                 client.answer(call, message.unwrap_or_else(|e| failed(call, &Error::storage(e))));
             }
             drop((held, turn));

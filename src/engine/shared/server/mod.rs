@@ -4,6 +4,7 @@ mod calls;
 mod chore;
 mod client;
 mod connection;
+mod copying;
 mod greet;
 mod handle;
 mod lead;
