@@ -58,7 +58,8 @@ pub(super) struct Args {
 }
 
 fn sorts() -> impl TypedValueParser<Value = SessionSort> {
-    PossibleValuesParser::new(SessionSort::ALL.map(SessionSort::as_str)).try_map(|word| word.parse())
+    PossibleValuesParser::new(SessionSort::ALL.map(SessionSort::as_str))
+        .try_map(|word| word.parse::<SessionSort>())
 }
 
 impl Args {
@@ -102,7 +103,8 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         // A name may be given by its beginning.
         let is_name = args.page.after.as_deref() == Some(mark.session().as_str());
         let name = mark.session().as_str();
-        let named = if is_name { named::session(&store, name, &mut app.out)?.into() } else { mark };
+        let named: SessionMark =
+            if is_name { named::session(&store, name, &mut app.out)?.into() } else { mark };
         query = query.after(named);
     }
     let catalogue = app.catalogue()?;
