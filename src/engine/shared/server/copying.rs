@@ -28,9 +28,10 @@ impl Copying {
         let store = store.ok_or_else(|| Error::storage("the store has no file that could be copied"))?;
         // One that a kill leaves is removed by a later backup in this folder, as all that have such a name.
         let path = store.with_file_name(format!(".copy.{}.new", StoreId::new()));
-        let made = admin.backup(&path, None, progress)?;
+        let made = admin.backup(&path, None, progress);
         let opened = File::open(&path);
         let removed = remove(&path);
+        let made = made?;
         let file = opened.map_err(failed)?;
         removed.map_err(failed)?;
         *lock(&self.0) = Some(Arc::new(file));
