@@ -283,7 +283,7 @@ mod tests {
 
     fn numbered(n: u64) -> NewEvent {
         let event = NewEvent::new(["step.done", "tool.invoked"][n as usize % 2]).data(json!({ "n": n }));
-        if n % 10 == 0 { event.meta("long", "x".repeat(900)) } else { event }
+        if n.is_multiple_of(10) { event.meta("long", "x".repeat(900)) } else { event }
     }
 
     fn filled() -> Store {

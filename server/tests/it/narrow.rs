@@ -137,7 +137,7 @@ async fn a_narrow_token_makes_no_cursors_of_its_own() {
         let mine = ids("a", path).await;
         for id in &mine {
             let changed =
-                if id.starts_with('A') { format!("B{}", &id[1..]) } else { format!("A{}", &id[1..]) };
+                id.strip_prefix('A').map_or_else(|| format!("A{}", &id[1..]), |rest| format!("B{rest}"));
             why.insert(refused("a", path, &changed).await);
             why.insert(refused("a", path, &id[..id.len() - 4]).await);
             assert!(id.parse::<retold::Cursor>().is_err());

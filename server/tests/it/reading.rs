@@ -44,8 +44,10 @@ fn written(events: &[Event]) -> Vec<Value> {
     events.iter().map(|event| serde_json::from_str(&text(event)).unwrap()).collect()
 }
 
+type Taken = fn(&Event) -> bool;
+
 /// Filters, and what they mean.
-const MORE: [(&str, fn(&Event) -> bool); 7] = [
+const MORE: [(&str, Taken); 7] = [
     ("except=tool.*", |event| !event.kind().starts_with("tool.")),
     ("source=y", |event| event.source() == Some("y")),
     ("actor=x", |event| event.actor() == Some("x")),
