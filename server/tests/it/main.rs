@@ -8,6 +8,7 @@
 )]
 
 mod abuse;
+mod ag_ui;
 mod api;
 mod appending;
 mod harness;
