@@ -35,16 +35,20 @@ impl Open {
         &self.steps
     }
 
-    pub(super) fn has_message(&self, id: &str) -> bool {
-        self.messages.iter().any(|open| open == id)
+    pub(super) fn messages(&self) -> &[String] {
+        &self.messages
     }
 
-    pub(super) fn has_call(&self, id: &str) -> bool {
-        self.calls.iter().any(|open| open == id)
+    pub(super) fn calls(&self) -> &[String] {
+        &self.calls
     }
 
-    pub(super) fn has_thought(&self, id: &str) -> bool {
-        self.thoughts.iter().any(|open| open == id)
+    pub(super) fn reasonings(&self) -> &[String] {
+        &self.reasonings
+    }
+
+    pub(super) fn thoughts(&self) -> &[String] {
+        &self.thoughts
     }
 
     /// Whether clients take this event now, within a run. The beginning and the end of runs are not asked for here.

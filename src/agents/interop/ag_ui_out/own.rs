@@ -181,11 +181,6 @@ impl Talk {
     pub(super) fn end(&mut self) -> Vec<Record> {
         self.begun.take().map(|begun| ends(begun.speaker, &begun.id)).unwrap_or_default()
     }
-
-    /// The run is over, and what was open in it.
-    pub(super) fn forget(&mut self) {
-        self.begun = None;
-    }
 }
 
 /// The id of a message that has one of its own. Thoughts beside it need another.

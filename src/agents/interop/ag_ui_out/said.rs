@@ -71,47 +71,79 @@ impl Said {
 
     /// A snapshot of what is complete, and the events that begin what is not.
     pub(super) fn snapshot(&self, open: &Open) -> Vec<Record> {
-        let mut begun = Vec::new();
         let mut messages = Vec::with_capacity(self.messages.len());
-        for message in &self.messages {
-            match message {
-                Message::Reasoning { id, content } if open.has_thought(id) => {
-                    let (message_id, role) = (id.clone(), ReasoningRole::Reasoning);
-                    begun.push(Record::ReasoningStart { message_id: message_id.clone() });
-                    begun.push(Record::ReasoningMessageStart { message_id: message_id.clone(), role });
-                    begun.push(Record::ReasoningMessageContent { message_id, delta: content.clone() });
-                }
-                Message::Assistant { id, content, tool_calls } if open.has_message(id) => {
-                    begun.extend(begun_message(id, TextRole::Assistant, content.as_deref()));
-                    begun.extend(tool_calls.iter().flat_map(|call| begun_call(call, open)));
-                }
-                Message::Assistant { id, content, tool_calls }
-                    if tool_calls.iter().any(|call| open.has_call(&call.id)) =>
-                {
-                    let (done, rest): (Vec<&Call>, Vec<&Call>) =
-                        tool_calls.iter().partition(|call| !open.has_call(&call.id));
-                    let tool_calls = done.into_iter().cloned().collect();
-                    messages.push(Message::Assistant {
-                        id: id.clone(),
-                        content: content.clone(),
-                        tool_calls,
-                    });
-                    begun.extend(rest.into_iter().flat_map(|call| begun_call(call, open)));
-                }
-                Message::User { id, content: Content::Text(text) } if open.has_message(id) => {
-                    begun.extend(begun_message(id, TextRole::User, Some(text)));
-                }
-                Message::System { id, content } if open.has_message(id) => {
-                    begun.extend(begun_message(id, TextRole::System, Some(content)));
-                }
-                Message::Developer { id, content } if open.has_message(id) => {
-                    begun.extend(begun_message(id, TextRole::Developer, Some(content)));
-                }
-                whole => messages.push(whole.clone()),
+        let mut begun: Vec<Record> =
+            open.reasonings().iter().map(|id| Record::ReasoningStart { message_id: id.clone() }).collect();
+        for id in open.thoughts() {
+            let start =
+                Record::ReasoningMessageStart { message_id: id.clone(), role: ReasoningRole::Reasoning };
+            let said = self.last(id).and_then(|at| said(self.messages.get(at)?));
+            let content =
+                |delta: &str| Record::ReasoningMessageContent { message_id: id.clone(), delta: delta.into() };
+            begun.push(start);
+            begun.extend(said.map(content));
+        }
+        for id in open.messages() {
+            let message = self.last(id).and_then(|at| self.messages.get(at));
+            let role = message.map_or(TextRole::Assistant, role);
+            begun.push(Record::TextMessageStart { message_id: id.clone(), role, name: None });
+            let content =
+                |delta: &str| Record::TextMessageContent { message_id: id.clone(), delta: delta.into() };
+            begun.extend(message.and_then(said).map(content));
+        }
+        for (at, message) in self.messages.iter().enumerate() {
+            let is_open = |ids: &[String]| {
+                ids.iter().any(|open| open == id(message)) && self.last(id(message)) == Some(at)
+            };
+            let is_begun = is_open(open.messages()) || is_open(open.thoughts());
+            let Message::Assistant { id, content, tool_calls } = message else {
+                messages.extend((!is_begun).then(|| message.clone()));
+                continue;
+            };
+            // The same call can be there twice; the later one is open.
+            let is_last = |n: usize, call: &Call| {
+                self.last_call(&call.id) == Some(at)
+                    && tool_calls.iter().skip(n + 1).all(|later| later.id != call.id)
+            };
+            let (mut rest, mut done) = (Vec::new(), Vec::new());
+            for (n, call) in tool_calls.iter().enumerate() {
+                let is_open = open.calls().contains(&call.id) && is_last(n, call);
+                if is_open { rest.push(call) } else { done.push(call) }
             }
+            match is_begun {
+                true => begun.extend(done.into_iter().flat_map(|call| called(call, Some(id.as_str()), true))),
+                false => {
+                    let (id, content) = (id.clone(), content.clone());
+                    let tool_calls = done.into_iter().cloned().collect();
+                    messages.push(Message::Assistant { id, content, tool_calls });
+                }
+            }
+            begun.extend(rest.into_iter().flat_map(|call| called(call, Some(id.as_str()), false)));
+        }
+        // What is no longer known of is begun all the same: more of it will come.
+        for id in open.calls().iter().filter(|id| self.last_call(id).is_none()) {
+            let start = Record::ToolCallStart {
+                tool_call_id: id.clone(),
+                tool_call_name: "tool".to_owned(),
+                parent_message_id: None,
+            };
+            begun.push(start);
         }
         begun.insert(0, Record::MessagesSnapshot { messages });
         begun
+    }
+
+    /// Where the latest message with this id is.
+    fn last(&self, id: &str) -> Option<usize> {
+        self.messages.iter().rposition(|message| self::id(message) == id)
+    }
+
+    /// Where the latest message is that makes this call.
+    fn last_call(&self, id: &str) -> Option<usize> {
+        self.messages.iter().rposition(|message| match message {
+            Message::Assistant { tool_calls, .. } => tool_calls.iter().any(|call| call.id == id),
+            _ => false,
+        })
     }
 
     fn push(&mut self, message: Message) {
@@ -144,29 +176,39 @@ impl Said {
     }
 }
 
-fn begun_message(id: &str, role: TextRole, text: Option<&str>) -> Vec<Record> {
-    let message_id = id.to_owned();
-    let start = Record::TextMessageStart { message_id: message_id.clone(), role, name: None };
-    let content = text.filter(|text| !text.is_empty());
-    let content = content.map(|text| Record::TextMessageContent { message_id, delta: text.to_owned() });
-    std::iter::once(start).chain(content).collect()
+/// A call of a tool, as it was told.
+fn called(call: &Call, parent: Option<&str>, is_over: bool) -> Vec<Record> {
+    let tool_call_id = call.id.clone();
+    let start = Record::ToolCallStart {
+        tool_call_id: tool_call_id.clone(),
+        tool_call_name: call.function.name.clone(),
+        parent_message_id: parent.map(str::to_owned),
+    };
+    let delta = call.function.arguments.clone();
+    let args = Record::ToolCallArgs { tool_call_id: tool_call_id.clone(), delta };
+    [start, args].into_iter().chain(is_over.then_some(Record::ToolCallEnd { tool_call_id })).collect()
 }
 
-/// A call that a message makes which has not ended itself: whole, unless the call has not ended either.
-fn begun_call(call: &Call, open: &Open) -> Vec<Record> {
-    let tool_call_id = call.id.clone();
-    let mut begun = vec![
-        Record::ToolCallStart {
-            tool_call_id: tool_call_id.clone(),
-            tool_call_name: call.function.name.clone(),
-            parent_message_id: None,
-        },
-        Record::ToolCallArgs { tool_call_id: tool_call_id.clone(), delta: call.function.arguments.clone() },
-    ];
-    if !open.has_call(&call.id) {
-        begun.push(Record::ToolCallEnd { tool_call_id });
+/// The text of a message that has some.
+fn said(message: &Message) -> Option<&str> {
+    let text = match message {
+        Message::Developer { content, .. }
+        | Message::System { content, .. }
+        | Message::Reasoning { content, .. }
+        | Message::User { content: Content::Text(content), .. } => content.as_str(),
+        Message::Assistant { content, .. } => content.as_deref()?,
+        _ => return None,
+    };
+    Some(text).filter(|text| !text.is_empty())
+}
+
+fn role(message: &Message) -> TextRole {
+    match message {
+        Message::User { .. } => TextRole::User,
+        Message::System { .. } => TextRole::System,
+        Message::Developer { .. } => TextRole::Developer,
+        _ => TextRole::Assistant,
     }
-    begun
 }
 
 fn id(message: &Message) -> &str {

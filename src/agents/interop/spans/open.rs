@@ -21,6 +21,8 @@ pub(super) struct OpenSpan {
     start: Timestamp,
     /// The latest that is known of it.
     end: Timestamp,
+    /// Its own event says how long it took.
+    is_timed: bool,
     tokens: Tokens,
 }
 
@@ -100,6 +102,7 @@ impl OpenSpan {
             },
             start,
             end: start,
+            is_timed: false,
             tokens: Tokens::default(),
         };
         open.set(name::EVENT, Value::text(&event.id().to_string()));
@@ -126,6 +129,17 @@ impl OpenSpan {
         self.start = self.start.min(time);
     }
 
+    /// It took so many milliseconds until now.
+    pub(super) fn took(&mut self, ms: f64) {
+        let micros = self.end.micros().saturating_sub((ms * 1_000.0) as i64);
+        self.began(Timestamp::from_micros(micros));
+        self.is_timed = true;
+    }
+
+    pub(super) fn is_timed(&self) -> bool {
+        self.is_timed
+    }
+
     /// It was at work at this time still.
     pub(super) fn goes_on(&mut self, time: Timestamp) {
         self.end = self.end.max(time);
@@ -133,6 +147,10 @@ impl OpenSpan {
 
     pub(super) fn start(&self) -> Timestamp {
         self.start
+    }
+
+    pub(super) fn end(&self) -> Timestamp {
+        self.end
     }
 
     pub(super) fn uses(&mut self, tokens: Tokens) {

@@ -1,10 +1,12 @@
 //! Spans of a branch: an agent for each run, and in it its chats with a model, its calls of tools, its steps.
 
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::attributes as name;
+use super::chat::Chats;
 use super::open::{Below, OpenSpan, Tokens};
-use super::span::{CLIENT, INTERNAL, Span, Value, request};
+use super::span::{CLIENT, INTERNAL, Span, request};
+use super::words::{error_kind, spaced, traceparent};
 use crate::agents::interop::{ids, message_id, source};
 use crate::agents::readable::{Part, Readable, ToldOnce};
 use crate::event::{Catalogue, Event, Phase, Place, Role, Speaker, Timestamp};
@@ -27,26 +29,10 @@ pub struct Spans {
     steps: Vec<(String, OpenSpan)>,
     agents: Vec<(String, OpenSpan)>,
     calls: Vec<(String, Option<String>, OpenSpan)>,
-    chat: Option<OpenChat>,
+    chats: Chats,
     told: ToldOnce,
-    /// The tokens of the session as they were told last.
-    total: Tokens,
-    /// Since when the model has what it answers next.
-    asked: Option<Timestamp>,
-    /// The first piece of the answer that is coming.
-    piece: Option<Timestamp>,
-    /// What the model was told since its last answer.
-    input: Vec<Json>,
     last: Option<Timestamp>,
     done: Vec<Span>,
-}
-
-/// An answer of a model, until it is known that nothing more comes of it.
-#[derive(Debug)]
-struct OpenChat {
-    key: Option<String>,
-    output: Vec<Json>,
-    open: OpenSpan,
 }
 
 /// An event at hand.
@@ -73,12 +59,8 @@ impl Spans {
             steps: Vec::new(),
             agents: Vec::new(),
             calls: Vec::new(),
-            chat: None,
+            chats: Chats::default(),
             told: ToldOnce::default(),
-            total: Tokens::default(),
-            asked: None,
-            piece: None,
-            input: Vec::new(),
             last: None,
             done: Vec::new(),
         }
@@ -88,6 +70,7 @@ impl Spans {
     #[must_use]
     pub fn with_content(mut self) -> Self {
         self.has_content = true;
+        self.chats.keep_content();
         self
     }
 
@@ -137,7 +120,7 @@ impl Spans {
             _ => match now.kind {
                 "message.delta" => {
                     self.in_a_run(&now);
-                    self.piece.get_or_insert(now.event.occurred());
+                    self.chats.piece(now.event.occurred());
                 }
                 "message.usage" => self.counts(&now),
                 _ if now.role.message.is_some() => self.says(now),
@@ -182,7 +165,7 @@ impl Spans {
         self.describe(&mut run, now, name::INVOKE_AGENT);
         run.set_text(name::AGENT, agent);
         run.set_text(name::REQUEST_MODEL, text("/model"));
-        self.asked = Some(now.event.occurred());
+        self.chats.asked(now.event.occurred());
         self.is_implicit = is_implicit;
         self.run = Some(run);
     }
@@ -274,97 +257,58 @@ impl Spans {
         }
         for (n, part) in now.readable.parts.iter().enumerate() {
             match part.speaker {
-                Speaker::ToolCall => self.calls(&now, n, part),
+                Speaker::ToolCall => self.called(&now, n, part),
                 Speaker::ToolResult => self.returned(&now, n, part),
-                Speaker::User | Speaker::System => self.told(&now, message(part)),
+                Speaker::User | Speaker::System => self.hears(&now, part),
                 _ => {}
             }
-        }
-    }
-
-    /// The model has what it answers next.
-    fn told(&mut self, now: &Now<'_>, said: Json) {
-        self.chat_ends();
-        self.asked = Some(now.event.occurred());
-        if self.has_content {
-            self.input.push(said);
         }
     }
 
     /// The model has answered, or has said more of its answer.
     fn answers(&mut self, now: &Now<'_>) {
         let key = message_id::of(now.payload);
-        let time = now.event.occurred();
-        let goes_on = self.chat.as_ref().is_some_and(|chat| chat.key.is_some() && chat.key == key);
-        if !goes_on {
-            self.chat_ends();
-            self.chat = Some(self.chat_begins(now, key));
-        }
         let usage = &now.readable.usage;
-        let Some(chat) = &mut self.chat else { return };
-        chat.open.goes_on(time);
-        chat.open.uses(Tokens::of(usage));
-        chat.open.set_text(name::RESPONSE_MODEL, usage.model.as_deref());
-        if self.has_content {
-            let parts = now.readable.parts.iter().filter(|part| part.speaker != Speaker::ToolResult);
-            chat.output.extend(parts.map(message));
+        if !self.chats.goes_on(key.as_deref()) {
+            self.chat_ends();
+            let text = |at: &str| now.payload.pointer(at).and_then(Json::as_str);
+            let model = usage.model.as_deref().or_else(|| text("/model")).or_else(|| text("/message/model"));
+            let mut open = self.child(now, name::CHAT, CLIENT, spaced(name::CHAT, model));
+            self.describe(&mut open, now, name::CHAT);
+            open.set_text(name::REQUEST_MODEL, model);
+            open.set_text(name::RESPONSE_MODEL, model);
+            open.set_text(name::RESPONSE_ID, key.as_deref());
+            if let Some(ms) = usage.duration_ms {
+                open.took(ms);
+            }
+            self.chats.begins(open, key);
         }
-    }
-
-    fn chat_begins(&mut self, now: &Now<'_>, key: Option<String>) -> OpenChat {
-        let text = |at: &str| now.payload.pointer(at).and_then(Json::as_str);
-        let model =
-            now.readable.usage.model.as_deref().or_else(|| text("/model")).or_else(|| text("/message/model"));
-        let mut open = self.child(now, name::CHAT, CLIENT, spaced(name::CHAT, model));
-        self.describe(&mut open, now, name::CHAT);
-        open.set_text(name::REQUEST_MODEL, model);
-        open.set_text(name::RESPONSE_MODEL, model);
-        open.set_text(name::RESPONSE_ID, key.as_deref());
-        let took = now.readable.usage.duration_ms.map(|ms| {
-            Timestamp::from_micros(now.event.occurred().micros().saturating_sub((ms * 1_000.0) as i64))
-        });
-        if let Some(began) = took.or(self.asked) {
-            open.began(began);
-        }
-        if let Some(piece) = self.piece.take() {
-            open.began(piece);
-            let micros = piece.micros().saturating_sub(open.start().micros());
-            open.set(name::STREAM, Value::Flag(true));
-            open.set(name::FIRST_CHUNK, Value::Number(micros as f64 / 1e6));
-        }
-        let input = std::mem::take(&mut self.input);
-        if !input.is_empty() {
-            open.set_text(name::INPUT, Some(&Json::Array(input).to_string()));
-        }
-        OpenChat { key, output: Vec::new(), open }
+        self.chats.says(now.event.occurred(), usage, &now.readable.parts);
     }
 
     fn chat_ends(&mut self) {
-        self.piece = None;
-        let Some(mut chat) = self.chat.take() else { return };
-        if !chat.output.is_empty() {
-            chat.open.set_text(name::OUTPUT, Some(&Json::Array(chat.output).to_string()));
-        }
+        let Some((span, tokens)) = self.chats.ends() else { return };
         if let Some(run) = &mut self.run {
-            run.uses(chat.open.tokens());
+            run.uses(tokens);
         }
-        let span = chat.open.ends_as_known();
         self.done.push(span);
     }
 
     /// Totals of the session: what has come since the last one is of the latest answer.
     fn counts(&mut self, now: &Now<'_>) {
-        let total = Tokens::of(&now.readable.usage);
-        let used = total.since(self.total);
-        self.total = total;
-        match (&mut self.chat, &mut self.run) {
-            (Some(chat), _) => chat.open.uses(used),
-            (None, Some(run)) => run.uses(used),
-            (None, None) => {}
+        let used = self.chats.counts(Tokens::of(&now.readable.usage));
+        if let Some((run, used)) = self.run.as_mut().zip(used) {
+            run.uses(used);
         }
     }
 
-    fn calls(&mut self, now: &Now<'_>, n: usize, part: &Part) {
+    /// The model has what it answers next.
+    fn hears(&mut self, now: &Now<'_>, part: &Part) {
+        self.chat_ends();
+        self.chats.told(now.event.occurred(), part);
+    }
+
+    fn called(&mut self, now: &Now<'_>, n: usize, part: &Part) {
         let call = part.call.clone().unwrap_or_default();
         let is_open = |(open, ..): &&(String, Option<String>, OpenSpan)| !call.is_empty() && *open == call;
         if self.calls.iter().any(|open| is_open(&open)) {
@@ -406,7 +350,7 @@ impl Spans {
                 let call = part.call.clone().unwrap_or_default();
                 let mut span = self.tool_begins(now, n, part.tool.as_deref(), &call);
                 if let Some(ms) = now.readable.usage.duration_ms {
-                    span.began(Timestamp::from_micros(time.micros().saturating_sub((ms * 1_000.0) as i64)));
+                    span.took(ms);
                 }
                 span
             }
@@ -418,7 +362,7 @@ impl Spans {
             span.fails(error_kind(now.kind), &part.text);
         }
         self.done.push(span.ends(time));
-        self.told(now, message(part));
+        self.hears(now, part);
     }
 
     /// What becomes of a call that nobody says anything about.
@@ -437,7 +381,7 @@ impl Spans {
                 let (_, _, mut span) = self.calls.remove(at);
                 fail(&mut span, now, phase);
                 self.done.push(span.ends(now.event.occurred()));
-                self.asked = Some(now.event.occurred());
+                self.chats.asked(now.event.occurred());
             }
             _ => {}
         }
@@ -484,23 +428,6 @@ impl Spans {
     }
 }
 
-/// The trace and the span of a W3C traceparent.
-fn traceparent(text: &str) -> Option<Below> {
-    let mut parts = text.split('-');
-    let (version, trace, parent) = (parts.next()?, parts.next()?, parts.next()?);
-    let is_hex = |part: &str, len: usize| {
-        part.len() == len
-            && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-            && part.bytes().any(|b| b != b'0')
-    };
-    let fits = version.len() == 2 && version != "ff" && is_hex(trace, 32) && is_hex(parent, 16);
-    fits.then(|| Below { trace: trace.to_owned(), parent: Some(parent.to_owned()) })
-}
-
-fn spaced(operation: &str, what: Option<&str>) -> String {
-    what.map_or_else(|| operation.to_owned(), |what| format!("{operation} {what}"))
-}
-
 /// Says how something failed that did not complete.
 fn fail(span: &mut OpenSpan, now: &Now<'_>, phase: Phase) {
     if phase == Phase::Completed {
@@ -512,29 +439,4 @@ fn fail(span: &mut OpenSpan, now: &Now<'_>, phase: Phase) {
         other => other.as_str(),
     };
     span.fails(kind, &why.unwrap_or_default());
-}
-
-fn error_kind(kind: &str) -> &'static str {
-    if kind.ends_with("timed_out") { "timeout" } else { "_OTHER" }
-}
-
-/// Something that is said, as the conventions write messages.
-fn message(part: &Part) -> Json {
-    let (role, part) = match part.speaker {
-        Speaker::User => ("user", json!({"type": "text", "content": part.text})),
-        Speaker::System => ("system", json!({"type": "text", "content": part.text})),
-        Speaker::Thinking => ("assistant", json!({"type": "reasoning", "content": part.text})),
-        Speaker::ToolCall => {
-            let arguments =
-                serde_json::from_str(&part.text).unwrap_or_else(|_| Json::from(part.text.as_str()));
-            let call =
-                json!({"type": "tool_call", "id": part.call, "name": part.tool, "arguments": arguments});
-            ("assistant", call)
-        }
-        Speaker::ToolResult => {
-            ("tool", json!({"type": "tool_call_response", "id": part.call, "response": part.text}))
-        }
-        _ => ("assistant", json!({"type": "text", "content": part.text})),
-    };
-    json!({"role": role, "parts": [part]})
 }
