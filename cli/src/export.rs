@@ -11,6 +11,7 @@ use super::failure::{Failure, Outcome};
 use super::named;
 use super::progress::Progress;
 use super::select::Select;
+use super::telemetry;
 use super::view::count;
 use retold::agents::interop::{
     ExportError, ExportScope, Format, export, export_ag_ui, export_filtered, export_import, export_otlp,
@@ -41,8 +42,12 @@ pub(super) struct Args {
     #[arg(value_name = "SESSION[/BRANCH]")]
     place: Option<String>,
     /// retold, cloudevents, aios, ag-ui, otlp-json or source
-    #[arg(long, value_name = "FORMAT")]
-    to: String,
+    #[arg(long, value_name = "FORMAT", required_unless_present = "otlp")]
+    to: Option<String>,
+    /// With --to otlp-json, which it implies: send the spans to the OpenTelemetry collector at this URL; needs a program built
+    /// with the feature otel
+    #[arg(long, value_name = "URL", conflicts_with = "out")]
+    otlp: Option<String>,
     /// A file, or a folder for several files [default: standard output]
     #[arg(long, value_name = "FILE|DIR")]
     out: Option<PathBuf>,
@@ -94,7 +99,11 @@ impl To {
 }
 
 pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
-    let to = To::parse(&args.to)?;
+    let name = args.to.as_deref().unwrap_or("otlp-json");
+    let to = To::parse(name)?;
+    if args.otlp.is_some() && to != To::Spans {
+        return Err(Failure::Usage(format!("--otlp sends spans: leave --to {name} out")));
+    }
     if let Some(out) = &args.out
         && is_same(out, &app.store)
     {
@@ -107,7 +116,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         return Err(Failure::Usage("--content needs --to otlp-json: other formats have it anyway".into()));
     }
     if args.raw && matches!(to, To::AgUi | To::Spans) {
-        return Err(Failure::Usage(format!("--raw is for copies of a store, not for --to {}", args.to)));
+        return Err(Failure::Usage(format!("--raw is for copies of a store, not for --to {name}")));
     }
     let filter = args.select.filter(app)?;
     if !filter.is_empty() && (args.raw || !to.takes_filters()) {
@@ -136,9 +145,15 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
         (To::AgUi, ExportScope::Branch(of)) => {
             written(args.out.as_deref(), total, app, |out, done| export_ag_ui(&store, of, &filter, out, done))
         }
-        (To::Spans, ExportScope::Branch(of)) => written(args.out.as_deref(), total, app, |out, done| {
-            export_otlp(&store, of, args.content, out, done)
-        }),
+        (To::Spans, ExportScope::Branch(of)) => {
+            let write = |out: &mut dyn Write, done: &mut dyn FnMut(u64)| {
+                export_otlp(&store, of, args.content, out, done)
+            };
+            match &args.otlp {
+                Some(url) => sent(url, total, app, write),
+                None => written(args.out.as_deref(), total, app, write),
+            }
+        }
         (To::Lines(format), scope) => {
             written(args.out.as_deref(), total, app, |out, done| match (filter.is_empty(), raw) {
                 (false, _) => export_filtered(&store, scope, format, &filter, out, done),
@@ -147,7 +162,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
             })
         }
         (To::AgUi | To::Spans, _) => {
-            let text = format!("--to {} writes one branch: name its session, or SESSION/BRANCH", args.to);
+            let text = format!("--to {name} writes one branch: name its session, or SESSION/BRANCH");
             Err(Failure::Usage(text))
         }
     }
@@ -176,17 +191,37 @@ fn written(
     };
     let written = write(out, &mut |done| progress.set(done));
     drop(progress);
-    let written = written.map_err(|e| match e {
-        ExportError::Store(e) => Failure::from(e),
-        ExportError::Output(e) if e.kind() == io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
-        ExportError::Output(e) => Failure::Io { what: name, source: e },
-        other => Failure::Io { what: name, source: io::Error::other(other) },
-    })?;
+    let written = written.map_err(|e| unwritten(e, name))?;
     if let Some(draft) = draft {
         let path = draft.finish()?;
         app.out.note(format!("{} written to {}", count(written, "event"), path.display()));
     }
     Ok(())
+}
+
+/// Sends what `write` writes to a collector, line by line.
+fn sent(
+    url: &str,
+    total: Option<u64>,
+    app: &mut App,
+    write: impl FnOnce(&mut dyn Write, &mut dyn FnMut(u64)) -> Result<u64, ExportError>,
+) -> Outcome {
+    let mut to = telemetry::collector(url)?;
+    let mut progress = Progress::new(&app.out, "events", total);
+    let written = write(&mut to, &mut |done| progress.set(done));
+    drop(progress);
+    let written = written.map_err(|e| unwritten(e, "the collector".to_owned()))?;
+    app.out.note(format!("the spans of {} sent to {url}", count(written, "event")));
+    Ok(())
+}
+
+fn unwritten(error: ExportError, what: String) -> Failure {
+    match error {
+        ExportError::Store(e) => Failure::from(e),
+        ExportError::Output(e) if e.kind() == io::ErrorKind::BrokenPipe => Failure::ClosedPipe,
+        ExportError::Output(e) => Failure::Io { what, source: e },
+        other => Failure::Io { what, source: io::Error::other(other) },
+    }
 }
 
 fn sources(args: &Args, scope: &ExportScope, store: &Store, app: &mut App) -> Outcome {

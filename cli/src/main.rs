@@ -80,6 +80,7 @@ mod stem;
 mod style;
 mod table;
 mod tail;
+mod telemetry;
 mod template;
 mod text_diff;
 mod timeline;
@@ -110,6 +111,8 @@ use retold::schema::Validation;
 use retold::wire::Exit;
 use span::seconds;
 use style::paint;
+use telemetry::Telemetry;
+use tracing_subscriber::{Layer, Registry};
 
 /// Without colors for what has to be read: they are hard to see on a background that was not thought of.
 const STYLES: Styles = Styles::styled()
@@ -358,8 +361,20 @@ fn run(cli: Cli, verb: &str) -> Exit {
             return failure.exit();
         }
     };
-    let as_json = matches!(&cli.verb, Verb::Serve(args) if args.logs_json());
-    log(cli.global.verbose, settings.validation().ok(), as_json);
+    let served = match &cli.verb {
+        Verb::Serve(args) => Some(args),
+        _ => None,
+    };
+    let started = served.map_or_else(|| Ok(Telemetry::default()), |args| telemetry::start(args.collector()));
+    let telemetry = match started {
+        Ok(telemetry) => telemetry,
+        Err(failure) => {
+            out.failure(&failure);
+            return failure.exit();
+        }
+    };
+    let as_json = served.is_some_and(serve::Args::logs_json);
+    log(cli.global.verbose, settings.validation().ok(), as_json, telemetry.layer());
     let mut app = App {
         out,
         // Straight from the flag: a path need not be UTF-8.
@@ -370,6 +385,7 @@ fn run(cli: Cli, verb: &str) -> Exit {
         program: format!("retold {verb}"),
         types: settings.types().map(Into::into),
         settings,
+        telemetry,
         damage: RefCell::default(),
     };
     let done = dispatch(cli.verb, &mut app);
@@ -497,34 +513,36 @@ fn color_of(args: &[OsString]) -> Color {
     }
 }
 
-fn log(verbose: u8, validation: Option<Validation>, as_json: bool) {
-    use tracing_subscriber::filter::LevelFilter;
+fn log(verbose: u8, validation: Option<Validation>, as_json: bool, telemetry: Option<LogLayer>) {
+    use tracing_subscriber::filter::{LevelFilter, filter_fn};
+    use tracing_subscriber::fmt;
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::util::SubscriberInitExt;
     let level = match verbose {
         // Payloads that do not fit are reported as warnings.
         0 if as_json => LevelFilter::INFO,
         0 if validation == Some(Validation::Warn) => LevelFilter::WARN,
-        0 => return,
+        0 if telemetry.is_none() => return,
+        0 => LevelFilter::OFF,
         1 => LevelFilter::INFO,
         2 => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
-    if as_json {
-        let _ = tracing_subscriber::fmt()
-            .json()
-            .flatten_event(true)
-            .with_max_level(level)
-            .with_writer(std::io::stderr)
-            .try_init();
-        return;
-    }
-    let colors = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-    let _ = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_ansi(colors)
-        .with_target(false)
-        .try_init();
+    let printed: LogLayer = if as_json {
+        fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed()
+    } else {
+        let colors = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+        fmt::layer().with_writer(std::io::stderr).with_ansi(colors).with_target(false).boxed()
+    };
+    // Spans and measures of requests are for OpenTelemetry.
+    let is_log = filter_fn(|of| of.target() != "retold_server::otel");
+    let printed = printed.with_filter(is_log).with_filter(level).boxed();
+    let layers: Vec<LogLayer> = telemetry.into_iter().chain([printed]).collect();
+    let _ = tracing_subscriber::registry().with(layers).try_init();
 }
+
+/// Something that is told what happens.
+type LogLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 fn after_help() -> String {
     let codes: Vec<String> =

@@ -63,12 +63,21 @@ pub(super) struct Args {
     /// Log requests as JSON, one document per line, on stderr
     #[arg(long)]
     log_json: bool,
+    /// Send traces, metrics and logs to an OpenTelemetry collector, by OTLP over HTTP; needs a program built with the feature
+    /// otel, which also does as the OTEL_EXPORTER_OTLP_* variables say
+    #[arg(long, hide_short_help = true, value_name = "URL")]
+    otlp: Option<String>,
 }
 
 impl Args {
     /// Whether the log is JSON.
     pub(super) fn logs_json(&self) -> bool {
         self.log_json
+    }
+
+    /// The collector that telemetry is sent to.
+    pub(super) fn collector(&self) -> Option<&str> {
+        self.otlp.as_deref()
     }
 
     fn config(self, tokens: Tokens) -> Config {
@@ -106,6 +115,7 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
         .map_err(|e| Failure::Io { what: "the runtime".into(), source: e })?;
     let store = app.builder()?.rank(Rank::Serve).open(&app.store)?;
     let served = runtime.block_on(serve(&store, config, (path.as_deref(), backups), app));
+    app.telemetry.close();
     // Calls that nobody waits for any more end with the store.
     let closed = store.close();
     runtime.shutdown_background();
@@ -128,6 +138,7 @@ async fn serve(
     if let Some(folder) = backups {
         server.app().allow_backups(folder);
     }
+    app.telemetry.measure(server.app());
     told(&server, app)?;
     let (served, tls) = (server.app().clone(), server.tls().cloned());
     let (end, ended) = oneshot::channel::<()>();

@@ -2,7 +2,7 @@
 //!
 //! Layers, each on those before it: `problem`, `tokens`, `limits` and `metrics` know no request; `app` has what every request
 //! needs; `input` and `access` read requests; the handlers answer them; `router` puts them together. `guard`, `bounds` and
-//! `observe` are around every request; `socket`, `connection` and `listen` are below them; `run` is a server.
+//! `observe` and `spans` are around every request; `socket`, `connection` and `listen` are below them; `run` is a server.
 
 mod access;
 mod api;
@@ -28,7 +28,10 @@ mod reference;
 mod router;
 mod run;
 mod socket;
+mod spans;
 mod streams;
+#[cfg(feature = "otel")]
+mod telemetry;
 mod tls;
 mod token_file;
 mod tokens;
@@ -39,6 +42,8 @@ pub use limits::Limits;
 pub use problem::Problem;
 pub use router::router;
 pub use run::{ServeError, Server};
+#[cfg(feature = "otel")]
+pub use telemetry::{BadCollector, Collector, Telemetry};
 pub use tls::Tls;
 pub use token_file::BadTokens;
 pub use tokens::{Scope, SecretHash, Token, Tokens};

@@ -143,6 +143,8 @@ fn a_branch_is_exported_for_clients_of_ag_ui_and_for_trace_viewers() {
         (&["s", "--to", "otlp-json", "--type", "run.*"], "filters go with"),
         (&["s", "--to", "ag-ui", "--content"], "--content"),
         (&["s", "--to", "ag-ui", "--raw"], "--raw"),
+        (&["s", "--to", "retold", "--otlp", "http://127.0.0.1:1"], "--otlp sends spans"),
+        (&["--otlp", "http://127.0.0.1:1"], "one branch"),
     ] {
         let said = shell.fails(2, &[&["export"], args].concat());
         assert!(said.contains(why), "{args:?}: {said}");

@@ -14,6 +14,7 @@ use crate::access::Access;
 use crate::app::App;
 use crate::input::{branch, is_json, media_type, not_json};
 use crate::problem::Problem;
+use crate::spans;
 use crate::tokens::Scope;
 
 /// Events for some branches.
@@ -80,6 +81,7 @@ pub(crate) async fn append_many(
         return Err(not_json());
     }
     let sent = body::taken(sent, app.limits().body_bytes).await?;
+    let mut work = spans::Append::begin();
     app.call(move |store| {
         let Parts { parts, durability, lease } = serde_json::from_slice(&sent)
             .map_err(|e| Problem::bad_request(format!("the body is not what is appended: {e}")))?;
@@ -94,9 +96,11 @@ pub(crate) async fn append_many(
         for (number, (part, to)) in parts.into_iter().zip(&to).enumerate() {
             let events = intake::numbered(part.events.iter().map(|text| (text.get(), to)), false)
                 .map_err(|problem| problem.with("part", number))?;
+            let events = work.stamped(events);
             batch = batch.add(to, part.expect.map_or(Ok(Expect::Any), ExpectSent::expect)?, events)?;
         }
-        let receipt = store.append_batch(batch).map_err(|error| append::refused(error, &access))?;
+        let receipt =
+            work.run(|| store.append_batch(batch)).map_err(|error| append::refused(error, &access))?;
         Ok::<_, Problem>(receipt::of_many(&receipt))
     })
     .await

@@ -139,7 +139,7 @@ async fn a_token_without_the_session_is_told_nothing() {
         assert_eq!(served.get(path).await.status, 401);
     }
     let mut sse = served.ask("GET", PATH).token("reader").sse().await;
-    assert_eq!(until_caught_up(&mut sse).await.len(), 14);
+    assert_eq!(until_caught_up(&mut sse).await.len(), 15);
 }
 
 #[tokio::test]

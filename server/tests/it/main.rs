@@ -17,6 +17,8 @@ mod names;
 mod page;
 mod reading;
 mod serving;
+#[cfg(feature = "otel")]
+mod telemetry;
 mod tls;
 mod web_sockets;
 mod who;
