@@ -139,6 +139,12 @@ pub const MAX_LISTING: usize = 10_000;
 pub const MAX_INDENT: usize = 32;
 /// Calls of tools of which it is known that they have not returned.
 pub const MAX_OPEN_CALLS: usize = 64;
+/// Bytes of the latest messages that an event stream of AG-UI can begin with.
+pub const AG_UI_MESSAGES_BYTES: usize = 8 * 1_024 * 1_024;
+/// Spans of an exported session that are sent or written together.
+pub const SPAN_GROUP: usize = 256;
+/// Bytes of a text that an exported span carries.
+pub const SPAN_TEXT_BYTES: usize = 32 * 1_024;
 /// Characters of a session's title.
 pub const MAX_TITLE_CHARS: usize = 120;
 /// Seconds of silence after which a conversation that awaits something counts as abandoned.

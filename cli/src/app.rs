@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::output::Out;
 use super::remote::Remote;
+use super::telemetry::Telemetry;
 use retold::config::Settings;
 
 pub(crate) struct App {
@@ -24,6 +25,8 @@ pub(crate) struct App {
     /// The file of user-defined types.
     pub(crate) types: Option<PathBuf>,
     pub(crate) settings: Settings,
+    /// What a server sends to a collector.
+    pub(crate) telemetry: Telemetry,
     /// What is missing from damaged stores that were opened for reading.
     pub(crate) damage: RefCell<Vec<String>>,
 }

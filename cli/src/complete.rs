@@ -228,7 +228,7 @@ fn import_formats(begin: &str) -> Option<Vec<String>> {
 }
 
 fn export_formats(begin: &str) -> Option<Vec<String>> {
-    Some(starting(begin, ["retold", "cloudevents", "aios", "source"].into_iter()))
+    Some(starting(begin, ["retold", "cloudevents", "aios", "ag-ui", "otlp-json", "source"].into_iter()))
 }
 
 fn projections(begin: &str) -> Option<Vec<String>> {

@@ -81,6 +81,7 @@ mod stem;
 mod style;
 mod table;
 mod tail;
+mod telemetry;
 mod template;
 mod text_diff;
 mod timeline;
@@ -112,7 +113,9 @@ use retold::schema::Validation;
 use retold::wire::Exit;
 use span::seconds;
 use style::paint;
+use telemetry::Telemetry;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::{Layer, Registry};
 
 /// Without colors for what has to be read: they are hard to see on a background that was not thought of.
 const STYLES: Styles = Styles::styled()
@@ -364,10 +367,21 @@ impl Cli {
 
 fn run(cli: Cli, verb: &str) -> Exit {
     let mut out = Out::new(cli.global.output, cli.global.quiet);
+    let started = match &cli.verb {
+        Verb::Serve(args) => telemetry::start(args.collector()),
+        _ => Ok(Telemetry::default()),
+    };
     if cli.logs_json() {
-        log_json(cli.global.verbose);
+        log(true, level(cli.global.verbose), started.as_ref().ok().and_then(Telemetry::layer));
         out.say_in_log();
     }
+    let telemetry = match started {
+        Ok(telemetry) => telemetry,
+        Err(failure) => {
+            out.failure(&failure);
+            return failure.exit();
+        }
+    };
     let settings = match settings(&cli.global, cli.verb.needs_no_settings()) {
         Ok(settings) => settings,
         Err(failure) => {
@@ -380,7 +394,7 @@ fn run(cli: Cli, verb: &str) -> Exit {
         return failure.exit();
     }
     if !cli.logs_json() {
-        log(cli.global.verbose, settings.validation().ok());
+        log(false, level_of(cli.global.verbose, settings.validation().ok()), telemetry.layer());
     }
     let mut app = App {
         out,
@@ -393,6 +407,7 @@ fn run(cli: Cli, verb: &str) -> Exit {
         program: format!("retold {verb}"),
         types: settings.types().map(Into::into),
         settings,
+        telemetry,
         damage: RefCell::default(),
     };
     let done = dispatch(cli.verb, &mut app);
@@ -520,29 +535,13 @@ fn color_of(args: &[OsString]) -> Color {
     }
 }
 
-fn log(verbose: u8, validation: Option<Validation>) {
-    let level = match verbose {
-        // Payloads that do not fit are reported as warnings.
+/// How much is said on stderr. Payloads that do not fit are reported as warnings.
+fn level_of(verbose: u8, validation: Option<Validation>) -> LevelFilter {
+    match verbose {
         0 if validation == Some(Validation::Warn) => LevelFilter::WARN,
-        0 => return,
+        0 => LevelFilter::OFF,
         more => level(more),
-    };
-    let colors = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
-    let _ = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_ansi(colors)
-        .with_target(false)
-        .try_init();
-}
-
-fn log_json(verbose: u8) {
-    let _ = tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_max_level(level(verbose))
-        .with_writer(std::io::stderr)
-        .try_init();
+    }
 }
 
 fn level(verbose: u8) -> LevelFilter {
@@ -552,6 +551,30 @@ fn level(verbose: u8) -> LevelFilter {
         _ => LevelFilter::TRACE,
     }
 }
+
+fn log(as_json: bool, level: LevelFilter, telemetry: Option<LogLayer>) {
+    use tracing_subscriber::filter::filter_fn;
+    use tracing_subscriber::fmt;
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::util::SubscriberInitExt;
+    if telemetry.is_none() && level == LevelFilter::OFF {
+        return;
+    }
+    let printed: LogLayer = if as_json {
+        fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed()
+    } else {
+        let colors = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+        fmt::layer().with_writer(std::io::stderr).with_ansi(colors).with_target(false).boxed()
+    };
+    // Spans and measures of requests are for OpenTelemetry.
+    let is_log = filter_fn(|of| of.target() != "retold_server::otel");
+    let printed = printed.with_filter(is_log).with_filter(level).boxed();
+    let layers: Vec<LogLayer> = telemetry.into_iter().chain([printed]).collect();
+    let _ = tracing_subscriber::registry().with(layers).try_init();
+}
+
+/// Something that is told what happens.
+type LogLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 fn after_help() -> String {
     let codes: Vec<String> =

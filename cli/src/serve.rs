@@ -73,12 +73,21 @@ pub(super) struct Args {
     /// Log requests, and whatever else is said on stderr, as JSON: one document per line
     #[arg(long)]
     log_json: bool,
+    /// Send traces, metrics and logs to an OpenTelemetry collector, by OTLP over HTTP; needs a program built with the feature
+    /// otel, which also does as the OTEL_EXPORTER_OTLP_* variables say
+    #[arg(long, hide_short_help = true, value_name = "URL")]
+    otlp: Option<String>,
 }
 
 impl Args {
     /// Whether the log is JSON.
     pub(super) fn logs_json(&self) -> bool {
         self.log_json
+    }
+
+    /// The collector that telemetry is sent to.
+    pub(super) fn collector(&self) -> Option<&str> {
+        self.otlp.as_deref()
     }
 
     fn config(self, tokens: Tokens) -> Config {
@@ -116,22 +125,22 @@ pub(super) fn run(args: Args, app: &mut App) -> Outcome {
         .build()
         .map_err(|e| Failure::Io { what: "the runtime".into(), source: e })?;
     let store = app.builder()?.rank(Rank::Serve).open(&app.store)?;
-    let (served, closed) = runtime.block_on(async {
-        let listened = Signals::listen(path.is_some() || config.tls.is_some());
-        let mut signals = match listened {
-            Ok(signals) => signals,
-            Err(source) => {
-                return (
-                    Err(Failure::Io { what: "signals".into(), source }),
-                    store.close_async().await.map(Some),
-                );
-            }
-        };
-        let served = serve(&store, config, (path.as_deref(), backups), app, &mut signals).await;
-        // Calls that nobody waits for any more end with the store.
-        let closed = close(&store, &mut signals, matches!(served, Ok(Ended::AtOnce))).await;
-        (served, closed)
-    });
+    let listened = {
+        let _in_runtime = runtime.enter();
+        Signals::listen(path.is_some() || config.tls.is_some())
+    };
+    let (served, closed) = match listened {
+        Err(source) => (Err(Failure::Io { what: "signals".into(), source }), store.close().map(Some)),
+        Ok(mut signals) => {
+            let served =
+                runtime.block_on(serve(&store, config, (path.as_deref(), backups), app, &mut signals));
+            app.telemetry.close();
+            // Calls that nobody waits for any more end with the store.
+            let at_once = matches!(served, Ok(Ended::AtOnce));
+            let closed = runtime.block_on(close(&store, &mut signals, at_once));
+            (served, closed)
+        }
+    };
     runtime.shutdown_background();
     served?;
     if closed?.is_none() {
@@ -175,6 +184,7 @@ async fn serve(
     if let Some(folder) = backups {
         server.app().allow_backups(folder);
     }
+    app.telemetry.measure(server.app());
     told(&server, app)?;
     let (served, tls) = (server.app().clone(), server.tls().cloned());
     let (end, ended) = oneshot::channel::<()>();

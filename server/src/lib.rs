@@ -1,8 +1,8 @@
 //! Serves a [`retold`] store over HTTP: programs in any language append and follow, and a person looks.
 //!
 //! Layers, each on those before it: `problem`, `tokens`, `limits`, `metrics` and `kept_key` know no request; `app` has what every request
-//! needs; `input` and `access` read requests; the handlers answer them; `router` puts them together. `guard`, `bodies`, `bounds`
-//! and `observe` are around every request; `line`, `socket`, `connection` and `listen` are below them; `run` is a server.
+//! needs; `input` and `access` read requests; the handlers answer them; `router` puts them together. `guard`, `bodies`, `bounds`,
+//! `observe` and `spans` are around every request; `line`, `socket`, `connection` and `listen` are below them; `run` is a server.
 
 mod access;
 mod api;
@@ -38,7 +38,10 @@ mod remote;
 mod router;
 mod run;
 mod socket;
+mod spans;
 mod streams;
+#[cfg(feature = "otel")]
+mod telemetry;
 mod tls;
 mod token_file;
 mod tokens;
@@ -49,6 +52,8 @@ pub use limits::Limits;
 pub use problem::Problem;
 pub use router::router;
 pub use run::{ServeError, Server};
+#[cfg(feature = "otel")]
+pub use telemetry::{BadCollector, Collector, Telemetry};
 pub use tls::Tls;
 pub use token_file::BadTokens;
 pub use tokens::{Scope, SecretHash, Token, Tokens};

@@ -134,7 +134,7 @@ impl Drop for OpenConnection {
 }
 
 /// Methods that nobody has heard of are all called alike.
-fn name(method: &Method) -> &'static str {
+pub(crate) fn name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

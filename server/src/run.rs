@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use retold::Store;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -24,6 +24,7 @@ use crate::limits::LAST_WORDS;
 use crate::listen::{Accepting, bind};
 use crate::observe::observe;
 use crate::router::router;
+use crate::spans;
 use crate::tls::Tls;
 
 /// A server that listens. It serves while [`Server::run`] runs. The store stays open: who opened it closes it.
@@ -121,6 +122,7 @@ fn layered(app: App, of: Guard) -> Router {
         .layer(from_fn_with_state(app.clone(), identify))
         .layer(from_fn_with_state(of, guard))
         .layer(from_fn_with_state(app, observe))
+        .layer(from_fn(spans::request))
 }
 
 /// Why a server does not start.

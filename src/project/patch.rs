@@ -6,7 +6,7 @@ use crate::event::pointer_part;
 
 /// The operations that turn the first document into the second, in order. Members are compared by name, and items by
 /// index.
-pub(super) fn patch(from: &Value, to: &Value) -> Value {
+pub(crate) fn patch(from: &Value, to: &Value) -> Value {
     let mut operations = Vec::new();
     compare(from, to, &mut String::new(), &mut operations);
     Value::Array(operations)

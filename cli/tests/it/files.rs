@@ -114,6 +114,44 @@ fn an_export_makes_the_same_sessions_in_another_store() {
 }
 
 #[test]
+fn a_branch_is_exported_for_clients_of_ag_ui_and_for_trace_viewers() {
+    let shell = Shell::new();
+    shell.ok(&["append", "s", "run.started", "--data", r#"{"run_id":"r"}"#]);
+    shell.ok(&["append", "s", "message.user", "--data", r#"{"text":"hidden"}"#]);
+    shell.ok(&["append", "s", "message.assistant", "--data", r#"{"text":"found it","model":"large-2"}"#]);
+    shell.ok(&["append", "s", "run.completed", "--data", r#"{"run_id":"r"}"#]);
+    let lines = shell.ok(&["export", "s", "--to", "ag-ui"]);
+    let types: Vec<String> =
+        lines.lines().map(|line| json(line)["type"].as_str().unwrap().to_owned()).collect();
+    assert_eq!((types.len(), types[0].as_str(), types[7].as_str()), (8, "RUN_STARTED", "RUN_FINISHED"));
+    let users = shell.ok(&["export", "s", "--to", "ag-ui", "--type", "message.user"]);
+    assert_eq!(users.lines().count(), 5, "the message in a run: {users}");
+    std::fs::write(shell.path("s.jsonl"), &lines).unwrap();
+    shell.ok(&["import", "s.jsonl", "--store", "other.redb"]);
+    assert_eq!(shell.ok(&["export", "s", "--to", "ag-ui", "--store", "other.redb"]), lines);
+
+    let spans = shell.ok(&["export", "s", "--to", "otlp-json"]);
+    assert_eq!((spans.lines().count(), spans.contains("hidden")), (1, false), "{spans}");
+    assert_eq!(shell.ok(&["export", "s/main", "--to", "otlp-json"]), spans, "the same again");
+    let of = &json(spans.trim())["resourceSpans"][0]["scopeSpans"][0]["spans"];
+    let names: Vec<&str> = of.as_array().unwrap().iter().map(|span| span["name"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+    assert!(names[0] == "chat large-2" && names[1].starts_with("invoke_agent"), "{names:?}");
+    assert!(shell.ok(&["export", "s", "--to", "otlp-json", "--content"]).contains("hidden"));
+    for (args, why) in [
+        (&["--to", "ag-ui"][..], "one branch"),
+        (&["s", "--to", "otlp-json", "--type", "run.*"], "filters go with"),
+        (&["s", "--to", "ag-ui", "--content"], "--content"),
+        (&["s", "--to", "ag-ui", "--raw"], "--raw"),
+        (&["s", "--to", "retold", "--otlp", "http://127.0.0.1:1"], "--otlp sends spans"),
+        (&["--otlp", "http://127.0.0.1:1"], "one branch"),
+    ] {
+        let said = shell.fails(2, &[&["export"], args].concat());
+        assert!(said.contains(why), "{args:?}: {said}");
+    }
+}
+
+#[test]
 fn source_gives_a_file_back_as_it_was_and_several_to_a_folder() {
     let shell = Shell::new();
     let record = |n: u64| format!("{{\"event_id\" : \"{n}\"}}");

@@ -13,6 +13,7 @@ use crate::access::Access;
 use crate::app::App;
 use crate::input::{InPath, InQuery, branch, invalid};
 use crate::problem::Problem;
+use crate::spans;
 use crate::tokens::Scope;
 
 /// The head that the branch has to have.
@@ -66,11 +67,12 @@ pub(crate) async fn append(
     let lease = one(&headers, LEASE)?;
     let batch = started(asked.durability.as_deref(), lease, &access)?;
     let sent = body::taken(sent, app.limits().body_bytes).await?;
+    let mut work = spans::Append::begin();
     let receipt = app
         .call(move |store| {
-            let events = intake::events(&headers, &sent, &to)?;
-            let receipt =
-                store.append_batch(batch.add(&to, expect, events)?).map_err(|e| refused(e, &access))?;
+            let events = work.stamped(intake::events(&headers, &sent, &to)?);
+            let batch = batch.add(&to, expect, events)?;
+            let receipt = work.run(|| store.append_batch(batch)).map_err(|e| refused(e, &access))?;
             Ok::<_, Problem>(receipt::of_one(&receipt, &to))
         })
         .await?;

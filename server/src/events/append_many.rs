@@ -15,6 +15,7 @@ use crate::access::Access;
 use crate::app::App;
 use crate::input::{branch, is_json, media_type, not_json};
 use crate::problem::Problem;
+use crate::spans;
 use crate::tokens::Scope;
 
 /// Events for some branches.
@@ -83,6 +84,7 @@ pub(crate) async fn append_many(
         return Err(not_json());
     }
     let sent = body::taken(sent, app.limits().body_bytes).await?;
+    let mut work = spans::Append::begin();
     app.call(move |store| {
         let Parts { parts, durability, lease } = serde_json::from_slice(&sent).map_err(not_read)?;
         // A part has an event at least, so there are no more parts than events.
@@ -104,10 +106,11 @@ pub(crate) async fn append_many(
                 left -= texts.len();
                 intake::numbered(&texts, to, false)
             });
-            let events = events.map_err(|problem| problem.with("part", number))?;
+            let events = work.stamped(events.map_err(|problem| problem.with("part", number))?);
             batch = batch.add(to, part.expect.map_or(Ok(Expect::Any), ExpectSent::expect)?, events)?;
         }
-        let receipt = store.append_batch(batch).map_err(|error| append::refused(error, &access))?;
+        let receipt =
+            work.run(|| store.append_batch(batch)).map_err(|error| append::refused(error, &access))?;
         Ok::<_, Problem>(receipt::of_many(&receipt))
     })
     .await

@@ -2,9 +2,11 @@
 //!
 //! In: `body` takes the bytes of a request, `intake` makes events of them in any of the formats (`binary` for those whose
 //! attributes are headers), `append` and `append_many` record them. Out: `feed` is what is read, `pick` which of it,
-//! `asked` how; `page`, `lines` and `one` read it; `watch` follows it for `sse` and for the subscriptions of `web_socket`, and
-//! waits for its `turn`. Where readers are, `page_cursor` and `line_cursor` say, under a `seal`.
+//! `asked` how; `page`, `lines` and `one` read it; `watch` follows it for `sse`, for `ag_ui` and for the subscriptions of
+//! `web_socket`, and waits for its `turn`. Where readers are, `page_cursor` and `line_cursor` say, under a `seal`.
 
+mod ag_ui;
+mod ag_ui_feed;
 mod append;
 mod append_many;
 mod asked;
@@ -41,6 +43,7 @@ use crate::app::App;
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(read::branch_events, append::append))
+        .routes(routes!(ag_ui::ag_ui))
         .routes(routes!(one::event_at))
         .routes(routes!(read::session_events))
         .routes(routes!(read::all_events))

@@ -13,9 +13,9 @@ use super::watch::{Ended, Told, Watch};
 use crate::streams::StreamPermit;
 
 /// Silence after which a comment is sent: proxies cut streams that are silent for longer.
-const SILENCE: Duration = Duration::from_secs(10);
+pub(super) const SILENCE: Duration = Duration::from_secs(10);
 /// Bytes that are sent together.
-const AT_ONCE: usize = 32 * 1024;
+pub(super) const AT_ONCE: usize = 32 * 1024;
 
 enum Next {
     Told(Option<Told>),

@@ -8,6 +8,7 @@
 )]
 
 mod abuse;
+mod ag_ui;
 mod api;
 mod appending;
 mod harness;
@@ -18,6 +19,8 @@ mod page;
 mod reading;
 mod remote;
 mod serving;
+#[cfg(feature = "otel")]
+mod telemetry;
 mod tls;
 mod web_sockets;
 mod who;

@@ -109,7 +109,8 @@ pub(crate) fn is_telling(f: &Fields<'_>) -> bool {
 
 pub(crate) fn is_record(f: &Fields<'_>) -> bool {
     let Some(what) = f.text("type") else { return false };
-    TYPES.iter().any(|(name, member)| *name == what && f.has(member)) && !f.has("payload")
+    // The value of a snapshot can be null.
+    TYPES.iter().any(|(name, member)| *name == what && f.raw(member).is_some()) && !f.has("payload")
 }
 
 pub(crate) fn parse(input: &Input<'_>) -> Result<Sketch, Invalid> {

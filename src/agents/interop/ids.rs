@@ -28,6 +28,8 @@ pub(crate) const PI: Uuid = namespace(13);
 pub(crate) const COPILOT_CLI: Uuid = namespace(14);
 pub(crate) const AG_UI: Uuid = namespace(15);
 pub(crate) const NDJSON: Uuid = namespace(16);
+/// Traces and spans of exported sessions.
+pub(crate) const SPANS: Uuid = namespace(17);
 
 /// The id derived from these parts. Each part is hashed with its length: `["ab", "c"]` is not `["a", "bc"]`.
 pub(crate) fn derived(namespace: Uuid, parts: &[&[u8]]) -> EventId {

@@ -9,6 +9,7 @@
 //! - an event's metadata says where its record was, so that [`restore`] can assemble the file again.
 
 mod ag_ui;
+mod ag_ui_out;
 mod ahead;
 mod aios;
 mod builder;
@@ -40,6 +41,7 @@ mod live;
 mod load;
 mod lookalike;
 mod mapping;
+mod message_id;
 mod names;
 mod naming;
 mod ndjson;
@@ -57,6 +59,7 @@ mod scan;
 mod scratch;
 mod sketch;
 pub mod source;
+mod spans;
 mod spool;
 mod temporal;
 mod temporal_names;
@@ -69,6 +72,7 @@ mod unknown;
 mod walk;
 mod watched;
 
+pub use ag_ui_out::{AgUi, export_ag_ui};
 pub use content::Content;
 pub use export::{ExportError, export, export_filtered, export_import, export_raw, export_sources};
 pub use file::{FileImport, ImportError, Location, load_file};
@@ -83,4 +87,5 @@ pub use options::Options;
 pub use own::Forked;
 pub use plan::{Plan, PlanStep, Skipped};
 pub use source::{Files, SourceFile, restore};
+pub use spans::{Spans, export_otlp};
 pub use walk::ExportScope;
