@@ -15,6 +15,7 @@ use crate::problem::Problem;
 use crate::rates::Rates;
 use crate::streams::{StreamPermit, Streams};
 use crate::tokens::{Token, Tokens};
+use crate::turns::Turns;
 
 /// A store that is served. Clones are the same one.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ struct Of {
     closing: CancellationToken,
     backups: OnceLock<PathBuf>,
     probe: Probe,
+    turns: Turns,
+    is_https: OnceLock<()>,
 }
 
 impl App {
@@ -57,6 +60,8 @@ impl App {
                 closing,
                 backups: OnceLock::new(),
                 probe: Probe::default(),
+                turns: Turns::default(),
+                is_https: OnceLock::new(),
             }),
         }
     }
@@ -120,6 +125,21 @@ impl App {
     /// Whether the store can be used, as far as is known.
     pub(crate) fn probe(&self) -> &Probe {
         &self.of.probe
+    }
+
+    /// Who writes to a stream at the moment.
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.of.turns
+    }
+
+    /// Its connections are encrypted.
+    pub(crate) fn set_https(&self) {
+        let _ = self.of.is_https.set(());
+    }
+
+    /// Whether its connections are encrypted.
+    pub(crate) fn is_https(&self) -> bool {
+        self.of.is_https.get().is_some()
     }
 
     /// The streams there are.

@@ -19,9 +19,13 @@ use crate::problem::Problem;
 const PREFLIGHT_SECONDS: &str = "600";
 const METHODS: &str = "GET, HEAD, POST, PUT, DELETE";
 /// Headers of requests that pages of other origins may send.
-const REQUEST_HEADERS: &str = "authorization, content-type, accept, expect-sequence, last-event-id";
+const REQUEST_HEADERS: &str = "authorization, content-type, accept, expect-sequence, last-event-id, if-none-match, stream-seq, \
+                               stream-ttl, stream-expires-at, stream-closed, stream-forked-from, stream-fork-offset, \
+                               stream-fork-sub-offset, producer-id, producer-epoch, producer-seq";
 /// Headers of answers that they may read.
-const ANSWER_HEADERS: &str = "location, etag, retry-after";
+const ANSWER_HEADERS: &str = "location, etag, retry-after, stream-next-offset, stream-cursor, stream-up-to-date, stream-closed, \
+                              stream-ttl, stream-expires-at, stream-sse-data-encoding, producer-epoch, producer-seq, \
+                              producer-expected-seq, producer-received-seq";
 
 /// The page and its assets come from here, and it speaks to nobody else.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; \

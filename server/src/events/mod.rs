@@ -1,14 +1,12 @@
 //! Events over HTTP: appended, read, followed.
 //!
-//! In: `body` takes the bytes of a request, `intake` makes events of them in any of the formats (`binary` for those whose
-//! attributes are headers), `append` and `append_many` record them. Out: `feed` is what is read, `pick` which of it,
+//! In: `intake` makes events of a request's body in any of the formats (`binary` for those whose attributes are headers), `append` and `append_many` record them. Out: `feed` is what is read, `pick` which of it,
 //! `asked` how; `page`, `lines` and `one` read it; `watch` follows it for `sse` and for the subscriptions of `web_socket`.
 
 mod append;
 mod append_many;
 mod asked;
 mod binary;
-mod body;
 mod feed;
 mod form;
 mod intake;
@@ -20,7 +18,6 @@ mod page_cursor;
 mod pick;
 mod read;
 mod receipt;
-mod reply;
 mod single;
 mod sse;
 mod subscriptions;
