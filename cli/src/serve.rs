@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::value_parser;
+use retold::event::parse_span;
 use retold::store::{Rank, Store};
 use retold_server::{Config, Limits, ServeError, Server, Tls, TlsFiles, Tokens};
 use serde_json::json;
@@ -60,6 +62,9 @@ pub(super) struct Args {
     /// Size of a request's body [default: 16 MiB]
     #[arg(long, hide_short_help = true, value_name = "SIZE")]
     max_body: Option<ByteSize>,
+    /// How long a long poll of a stream waits for something new, at most 25s [default: 20s]
+    #[arg(long, hide_short_help = true, value_name = "SPAN", value_parser = long_poll)]
+    max_long_poll: Option<Duration>,
     /// Log requests as JSON, one document per line, on stderr
     #[arg(long)]
     log_json: bool,
@@ -89,8 +94,20 @@ impl Args {
         if let Some(size) = self.max_body {
             limits.body_bytes = usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
         }
+        limits.long_poll_time = self.max_long_poll.unwrap_or(limits.long_poll_time);
         config.limits = limits;
         config
+    }
+}
+
+/// Shorter than a request may take, so that it is answered.
+fn long_poll(text: &str) -> Result<Duration, String> {
+    let span = parse_span(text).map_err(|e| e.to_string())?;
+    let most = Duration::from_secs(25);
+    if span.is_zero() || span > most {
+        Err("is to be more than nothing and at most 25s".into())
+    } else {
+        Ok(span)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What every request needs.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use axum::http::StatusCode;
 use retold::Store;
@@ -36,6 +36,7 @@ struct Of {
     backups: OnceLock<PathBuf>,
     probe: Probe,
     turns: Turns,
+    swept: Mutex<Option<Vec<u8>>>,
     is_https: OnceLock<()>,
 }
 
@@ -61,6 +62,7 @@ impl App {
                 backups: OnceLock::new(),
                 probe: Probe::default(),
                 turns: Turns::default(),
+                swept: Mutex::default(),
                 is_https: OnceLock::new(),
             }),
         }
@@ -130,6 +132,16 @@ impl App {
     /// Who writes to a stream at the moment.
     pub(crate) fn turns(&self) -> &Turns {
         &self.of.turns
+    }
+
+    /// The last record of a stream that was looked at to be removed.
+    pub(crate) fn swept(&self) -> Option<Vec<u8>> {
+        self.of.swept.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// It is this one now.
+    pub(crate) fn set_swept(&self, last: Option<Vec<u8>>) {
+        *self.of.swept.lock().unwrap_or_else(PoisonError::into_inner) = last;
     }
 
     /// Its connections are encrypted.

@@ -8,9 +8,7 @@ use super::directory::{Directory, Found, Live};
 use super::payloads::{essence, events, messages};
 use super::producer::{Producer, Turn};
 use super::read::touch;
-use super::record::{
-    ClosedBy, ProducerRow, StreamRow, decoded, encoded, producer_key, seq_key, stream_key,
-};
+use super::record::{ClosedBy, ProducerRow, StreamRow, decoded, encoded, producer_key, seq_key, stream_key};
 use super::refusals::{busy, deleted, missing};
 use crate::input::invalid;
 use crate::problem::Problem;
@@ -165,8 +163,7 @@ fn when_closed(row: &StreamRow, asked: &Append, is_empty: bool) -> Outcome {
 fn written(of: &Directory, live: &Live, asked: &Append, write: Write) -> Result<u64, Error> {
     let row = &live.entry.row;
     let key = stream_key(&live.entry.path);
-    let mut changes: SidecarChanges =
-        of.sidecar().changes().expect(&key, Some(live.entry.stored.clone()));
+    let mut changes: SidecarChanges = of.sidecar().changes().expect(&key, Some(live.entry.stored.clone()));
     if let (Some((key, stored)), Some(sent)) = (write.producer, &asked.producer) {
         changes = changes.expect(&key, stored).put(&key, encoded(&sent.row()));
     }
@@ -176,7 +173,8 @@ fn written(of: &Directory, live: &Live, asked: &Append, write: Write) -> Result<
     }
     if asked.closes {
         let producer = asked.producer.as_ref().map(Producer::tuple);
-        let closed = StreamRow { closed: Some(ClosedBy { producer }), ..row.clone() };
+        let mut closed = row.clone();
+        closed.closed = Some(ClosedBy { producer });
         changes = changes.put(&key, encoded(&closed));
     }
     let address = row.address()?;
@@ -191,7 +189,9 @@ fn written(of: &Directory, live: &Live, asked: &Append, write: Write) -> Result<
         let batch = Batch::new().add(&address, Expect::Any, all)?.only(&live.branch);
         of.store().append_batch(batch.sidecar(changes)?)?.last().get()
     };
-    if asked.closes && let Err(error) = of.close(row) {
+    if asked.closes
+        && let Err(error) = of.close(row)
+    {
         // It is closed all the same; those who follow it elsewhere find out later.
         tracing::warn!(%error, "the branch of a closed stream can't be closed");
     }

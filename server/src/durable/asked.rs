@@ -65,13 +65,18 @@ impl NewFork {
         let Some(from) = header_of(headers, "stream-forked-from")? else {
             return match (at, sub) {
                 (None, None) => Ok(None),
-                _ => Err(invalid("Stream-Forked-From", "is missing: an offset of a fork is one of its source")),
+                _ => {
+                    Err(invalid("Stream-Forked-From", "is missing: an offset of a fork is one of its source"))
+                }
             };
         };
         let at = at.map(|text| Offset::parse("Stream-Fork-Offset", text)).transpose()?;
         let sub = sub.map_or(Ok(0), |text| number("Stream-Fork-Sub-Offset", text))?;
         if at.is_none() && sub > 0 {
-            return Err(invalid("Stream-Fork-Sub-Offset", "is counted from Stream-Fork-Offset, which is missing"));
+            return Err(invalid(
+                "Stream-Fork-Sub-Offset",
+                "is counted from Stream-Fork-Offset, which is missing",
+            ));
         }
         Ok(Some(Self { from: StreamPath::of_url(from)?, at, sub }))
     }
@@ -79,7 +84,8 @@ impl NewFork {
 
 /// The Content-Type, if there is one.
 pub(super) fn content_type(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(text) = header_of(headers, "content-type")?.map(str::trim).filter(|text| !text.is_empty()) else {
+    let Some(text) = header_of(headers, "content-type")?.map(str::trim).filter(|text| !text.is_empty())
+    else {
         return Ok(None);
     };
     let is_type = |part: &str| {
@@ -155,7 +161,11 @@ mod tests {
         }
         let both = headers(&[("stream-ttl", "1"), ("stream-expires-at", "2999-01-02T03:04:05Z")]);
         assert_eq!(NewStream::of(&both).unwrap_err().status().as_u16(), 400);
-        for bad in [&[("stream-ttl", "1"), ("stream-ttl", "1")][..], &[("content-type", "json")], &[("content-type", "a/b c")]] {
+        for bad in [
+            &[("stream-ttl", "1"), ("stream-ttl", "1")][..],
+            &[("content-type", "json")],
+            &[("content-type", "a/b c")],
+        ] {
             assert_eq!(NewStream::of(&headers(bad)).unwrap_err().status().as_u16(), 400, "{bad:?}");
         }
     }
@@ -170,14 +180,22 @@ mod tests {
         assert_eq!((fork.at, fork.sub), (Some(Offset::Start), 3));
         assert_eq!(of(&[from]).unwrap().at, None);
         assert_eq!(of(&[from, sub("0")]).unwrap().sub, 0);
-        for bad in [&[zeros][..], &[sub("0")], &[from, sub("1")], &[from, zeros, sub("05")], &[from, ("stream-fork-offset", "x")]] {
+        for bad in [
+            &[zeros][..],
+            &[sub("0")],
+            &[from, sub("1")],
+            &[from, zeros, sub("05")],
+            &[from, ("stream-fork-offset", "x")],
+        ] {
             assert_eq!(NewStream::of(&headers(bad)).unwrap_err().status().as_u16(), 400, "{bad:?}");
         }
     }
 
     #[test]
     fn only_true_closes() {
-        for (value, is_closed) in [("true", true), ("TRUE", true), ("false", false), ("1", false), ("", false)] {
+        for (value, is_closed) in
+            [("true", true), ("TRUE", true), ("false", false), ("1", false), ("", false)]
+        {
             assert_eq!(closes(&headers(&[("stream-closed", value)])), is_closed, "{value:?}");
         }
     }

@@ -150,11 +150,14 @@ fn new_fork(
     let source = match of.find(from)? {
         Found::Live(source) => source,
         Found::Gone => return Err(source_deleted().into()),
-        Found::Nothing(_) => return Err(Problem::not_found("there is no stream to be forked at that path").into()),
+        Found::Nothing(_) => {
+            return Err(Problem::not_found("there is no stream to be forked at that path").into());
+        }
     };
     let row = &source.entry.row;
     if asked.content_type.as_ref().is_some_and(|given| essence(given) != essence(&row.content_type)) {
-        let detail = format!("the source has the Content-Type {}, and so has each fork of it", row.content_type);
+        let detail =
+            format!("the source has the Content-Type {}, and so has each fork of it", row.content_type);
         return Err(Problem::new(StatusCode::CONFLICT, "type-differs", detail).into());
     }
     let Cut { asked: at, after, rest } = cut(of.store(), &source, fork)?;
@@ -192,7 +195,11 @@ fn new_fork(
 }
 
 fn source_deleted() -> Problem {
-    Problem::new(StatusCode::CONFLICT, "deleted", "the stream to be forked was deleted; only its forks are left")
+    Problem::new(
+        StatusCode::CONFLICT,
+        "deleted",
+        "the stream to be forked was deleted; only its forks are left",
+    )
 }
 
 /// What else belongs to a stream that was just made. Until then nobody has its offsets.

@@ -11,6 +11,8 @@ use super::record::{NAMESPACE, StreamRow, decoded, fork_key, producer_key, seq_k
 
 /// Records that are read or removed at a time.
 const PAGE: usize = 256;
+/// Records that are looked at with each stream that is made: more than are made, so that none stays for ever.
+const SWEPT: usize = 4;
 
 /// The streams of a store. Blocks.
 #[derive(Debug)]
@@ -107,8 +109,11 @@ impl Directory {
     fn expiring(&self, address: &retold::Address, due: Expiry) -> Result<Option<BranchInfo>, Error> {
         match self.store.lifecycle().expire(address, due) {
             Ok(branch) => Ok(Some(branch)),
-            // It has passed.
-            Err(Error::Invalid(_)) => Ok(None),
+            // It has passed meanwhile.
+            Err(Error::Invalid(_)) => match self.store.lifecycle().delete(address) {
+                Ok(()) | Err(Error::NotFound { .. } | Error::Deleted { .. }) => Ok(None),
+                Err(error) => Err(error),
+            },
             Err(Error::NotFound { .. } | Error::Deleted { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -181,6 +186,20 @@ impl Directory {
             next = self.forget(&entry.row)?;
         }
         Ok(())
+    }
+
+    /// Looks at a few records after this one, and removes those of streams that went by themselves: nobody else may ever come by.
+    /// Answers with the last that it has looked at.
+    pub(super) fn sweep(&self, after: Option<&[u8]>) -> Result<Option<Vec<u8>>, Error> {
+        let prefix = stream_key("");
+        let page = self.sidecar.list(prefix.as_bytes(), after, SWEPT)?;
+        let last = page.last().filter(|_| page.len() == SWEPT).map(|one| one.key.clone());
+        for one in page {
+            let path = String::from_utf8_lossy(one.key.get(prefix.len()..).unwrap_or_default());
+            let row = decoded(&path, &one.value)?;
+            self.clear(Entry { path: path.into_owned(), row, stored: one.value })?;
+        }
+        Ok(last)
     }
 
     /// Removes what was kept of a stream besides its own record, and answers with the stream that it was a fork of.

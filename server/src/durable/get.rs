@@ -158,7 +158,14 @@ mod tests {
         };
         assert_eq!(parse(""), Ok((Offset::Start, Mode::CatchUp)));
         assert_eq!(parse("offset=now&live=sse&cursor=5&other=x"), Ok((Offset::Now, Mode::Sse)));
-        for bad in ["offset=", "offset=-1&offset=-1", "live=sse", "live=long-poll", "offset=-1&live=x", "cursor=1&cursor=2"] {
+        for bad in [
+            "offset=",
+            "offset=-1&offset=-1",
+            "live=sse",
+            "live=long-poll",
+            "offset=-1&live=x",
+            "cursor=1&cursor=2",
+        ] {
             assert_eq!(parse(bad), Err(400), "{bad}");
         }
     }

@@ -11,7 +11,11 @@ use crate::problem::Problem;
 use crate::streams::StreamPermit;
 
 /// Answers with a part that has something, or with nothing after a while.
-pub(super) async fn answer(mut live: Live, mut part: Part, permit: &StreamPermit) -> Result<Response, Problem> {
+pub(super) async fn answer(
+    mut live: Live,
+    mut part: Part,
+    permit: &StreamPermit,
+) -> Result<Response, Problem> {
     let ends_at = Instant::now() + live.app.limits().long_poll_time;
     // All that there is may be none of the stream's.
     while part.data.is_empty() && !part.is_last {

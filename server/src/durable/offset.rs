@@ -41,9 +41,10 @@ impl Offset {
             Self::Start => Ok(start),
             Self::Now => Ok(end),
             Self::After(sequence) if sequence <= end => Ok(sequence.max(start)),
-            Self::After(_) => {
-                Err(invalid(name, "is beyond the end of this stream: it is of another one, or of one that was deleted"))
-            }
+            Self::After(_) => Err(invalid(
+                name,
+                "is beyond the end of this stream: it is of another one, or of one that was deleted",
+            )),
         }
     }
 }
@@ -71,9 +72,19 @@ mod tests {
         assert_eq!(parse("now"), Some(Offset::Now));
         assert_eq!(parse(&text(42)), Some(Offset::After(42)));
         assert_eq!(parse(&text(u64::MAX)), Some(Offset::After(u64::MAX)));
-        for bad in
-            ["", "1", "42", "-2", "_", "Now", "0,1", "0 1", "99999999999999999999", "+0000000000000000042", &"0".repeat(65)]
-        {
+        for bad in [
+            "",
+            "1",
+            "42",
+            "-2",
+            "_",
+            "Now",
+            "0,1",
+            "0 1",
+            "99999999999999999999",
+            "+0000000000000000042",
+            &"0".repeat(65),
+        ] {
             assert_eq!(parse(bad), None, "{bad:?}");
         }
         assert!(text(9) < text(10) && text(u64::MAX - 1) < text(u64::MAX));
@@ -83,6 +94,9 @@ mod tests {
     fn an_offset_is_within_its_stream() {
         let of = |offset: Offset| offset.resolved("offset", 1, 5).ok();
         assert_eq!([of(Offset::Start), of(Offset::Now), of(Offset::After(3))], [Some(1), Some(5), Some(3)]);
-        assert_eq!([of(Offset::After(0)), of(Offset::After(5)), of(Offset::After(6))], [Some(1), Some(5), None]);
+        assert_eq!(
+            [of(Offset::After(0)), of(Offset::After(5)), of(Offset::After(6))],
+            [Some(1), Some(5), None]
+        );
     }
 }

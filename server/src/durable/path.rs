@@ -41,11 +41,13 @@ impl StreamPath {
             return Err(invalid("path", "has a part that is empty, `.` or `..`"));
         }
         match *parts.as_slice() {
-            [RESERVED, ..] => Err(Problem::not_found("paths below __ds are for subscriptions, which this server has not")),
-            [SESSIONS, session, name] => Ok(Self::Branch(branch(session, name)?)),
-            [SESSIONS, ..] => {
-                Err(Problem::not_found("paths below sessions are SESSION/BRANCH: sessions as streams to read"))
+            [RESERVED, ..] => {
+                Err(Problem::not_found("paths below __ds are for subscriptions, which this server has not"))
             }
+            [SESSIONS, session, name] => Ok(Self::Branch(branch(session, name)?)),
+            [SESSIONS, ..] => Err(Problem::not_found(
+                "paths below sessions are SESSION/BRANCH: sessions as streams to read",
+            )),
             _ => Ok(Self::Own(path.to_owned())),
         }
     }
@@ -77,7 +79,8 @@ impl StreamPath {
                 // Who may not even read it is told no more than that.
                 access.session(Scope::Read, address.session())?;
                 let detail = "a session can only be read as a stream; append with /v1/sessions/…/events";
-                Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail))
+                Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
+                    .allow("GET, HEAD"))
             }
         }
     }
@@ -128,7 +131,14 @@ mod tests {
         for path in ["a", "a/b c/ü", "100%", "a?b#c"] {
             assert_eq!(StreamPath::of_url(&url(path)).unwrap(), StreamPath::Own(path.to_owned()));
         }
-        for bad in ["a", "/v1/streams/a", "http://localhost/v1/stream/a", "/v1/stream/a?b", "/v1/stream/%ff", "/v1/stream/"] {
+        for bad in [
+            "a",
+            "/v1/streams/a",
+            "http://localhost/v1/stream/a",
+            "/v1/stream/a?b",
+            "/v1/stream/%ff",
+            "/v1/stream/",
+        ] {
             assert_eq!(StreamPath::of_url(bad).unwrap_err().status().as_u16(), 400, "{bad}");
         }
     }

@@ -53,7 +53,8 @@ pub(super) fn messages(content_type: &str, body: &Bytes) -> Result<Vec<Bytes>, P
 
 /// Data as events.
 pub(super) fn events(content_type: &str, messages: Vec<Bytes>) -> impl Iterator<Item = NewEvent> {
-    let content_type = if is_of_messages(content_type) { retold::event::JSON.to_owned() } else { essence(content_type) };
+    let content_type =
+        if is_of_messages(content_type) { retold::event::JSON.to_owned() } else { essence(content_type) };
     messages.into_iter().map(move |data| NewEvent::new(DATA).bytes(content_type.clone(), data))
 }
 

@@ -88,7 +88,9 @@ impl Producer {
 fn number(name: &'static str, text: &str) -> Result<u64, Problem> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let number = digits.then(|| text.parse().ok()).flatten();
-    number.filter(|number| *number <= MOST).ok_or_else(|| invalid(name, format!("is to be a number up to {MOST}")))
+    number
+        .filter(|number| *number <= MOST)
+        .ok_or_else(|| invalid(name, format!("is to be a number up to {MOST}")))
 }
 
 #[cfg(test)]

@@ -55,7 +55,16 @@ pub(crate) async fn put(
     let location = location(&app, &headers, &path)?;
     let sent = body::taken(sent, app.limits().body_bytes).await?;
     let _turn = app.turns().take(&path).await;
-    let put: Put = app.call(move |store| create::put(&Directory::of(store)?, &path, &asked, &sent)).await?;
+    let swept = app.swept();
+    let (put, swept) = app
+        .call(move |store| {
+            let of = Directory::of(store)?;
+            let put: Put = create::put(&of, &path, &asked, &sent)?;
+            let swept = if put.is_new { of.sweep(swept.as_deref())? } else { swept };
+            Ok::<_, Problem>((put, swept))
+        })
+        .await?;
+    app.set_swept(swept);
     let status = if put.is_new { StatusCode::CREATED } else { StatusCode::OK };
     let mut response = answer::bare(status, put.end, put.is_closed);
     let headers = response.headers_mut();

@@ -70,7 +70,16 @@ impl StreamRow {
         let incarnation = incarnation();
         let session = format!("{SESSION}{incarnation}");
         let branch = BranchName::main().as_str().to_owned();
-        Self { incarnation, session, branch, content_type, ttl: None, expires: None, closed: None, fork: None }
+        Self {
+            incarnation,
+            session,
+            branch,
+            content_type,
+            ttl: None,
+            expires: None,
+            closed: None,
+            fork: None,
+        }
     }
 
     /// A new fork of a stream, in its session.

@@ -160,7 +160,10 @@ mod tests {
 
     #[test]
     fn no_line_of_the_data_is_a_field() {
-        assert_eq!(written("a\r\n\r\nevent: control\rdata:x\n"), "event: data\ndata:a\ndata:\ndata:event: control\ndata:data:x\ndata:\n\n");
+        assert_eq!(
+            written("a\r\n\r\nevent: control\rdata:x\n"),
+            "event: data\ndata:a\ndata:\ndata:event: control\ndata:data:x\ndata:\n\n"
+        );
         assert_eq!(written(" a"), "event: data\ndata:  a\n\n");
         assert_eq!(written(""), "event: data\ndata:\n\n");
     }
@@ -170,7 +173,10 @@ mod tests {
         let part = |is_last, is_end| Part { from: 1, to: 7, data: Vec::new(), is_last, is_end };
         let of = |part: &Part| serde_json::from_str::<Value>(&control(part, 5)).unwrap();
         let next = "00000000000000000007";
-        assert_eq!(of(&part(false, false)), serde_json::json!({ "streamNextOffset": next, "streamCursor": "5" }));
+        assert_eq!(
+            of(&part(false, false)),
+            serde_json::json!({ "streamNextOffset": next, "streamCursor": "5" })
+        );
         assert_eq!(
             of(&part(true, false)),
             serde_json::json!({ "streamNextOffset": next, "streamCursor": "5", "upToDate": true })

@@ -10,6 +10,7 @@
 mod abuse;
 mod api;
 mod appending;
+mod durable;
 mod harness;
 mod live;
 mod names;

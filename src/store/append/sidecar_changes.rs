@@ -101,7 +101,8 @@ fn checked_size(size: usize) -> Result<(), Invalid> {
 /// The name of a namespace.
 pub(crate) fn checked(namespace: &str) -> Result<&str, Invalid> {
     let is_named = (1..=MAX_SIDECAR_NAMESPACE_BYTES).contains(&namespace.len());
-    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+    let is_plain =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
     match is_named && namespace.bytes().all(is_plain) {
         true => Ok(namespace),
         false => Err(Invalid::new("namespace", "is to be 1 to 64 characters of `a-z`, `0-9`, `-` and `.`")),
@@ -123,7 +124,8 @@ mod tests {
             assert!(SidecarChanges::new(name).is_err(), "{name:?}");
         }
         let new = || SidecarChanges::new("a-1.b").unwrap();
-        let field = |changes: SidecarChanges| changes.checked().map(|of| of.len()).map_err(|wrong| wrong.field);
+        let field =
+            |changes: SidecarChanges| changes.checked().map(|of| of.len()).map_err(|wrong| wrong.field);
         assert_eq!(field(new().put([0; MAX_SIDECAR_KEY_BYTES], [0; MAX_SIDECAR_VALUE_BYTES])), Ok(1));
         assert_eq!(field(new().remove([0; MAX_SIDECAR_KEY_BYTES + 1]).put("a", "b")), Err("key"));
         assert_eq!(field(new().put("a", [0; MAX_SIDECAR_VALUE_BYTES + 1])), Err("record"));

@@ -166,7 +166,11 @@ fn records_of_an_application_come_with_their_events_or_not_at_all(home: &mut dyn
     equal("the other branch of this name", store.head("s/b")?.get(), 1)?;
     let found = crashed(home, &settings)?;
     let kept = found.sidecar("app")?;
-    equal("after a crash", (kept.get(b"k")?, kept.get(b"b")?), (Some(b"two".to_vec()), Some(b"fork".to_vec())))
+    equal(
+        "after a crash",
+        (kept.get(b"k")?, kept.get(b"b")?),
+        (Some(b"two".to_vec()), Some(b"fork".to_vec())),
+    )
 }
 
 fn records_of_an_application_are_listed_by_key(home: &mut dyn Home) -> CaseOutcome {
