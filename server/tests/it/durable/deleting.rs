@@ -70,10 +70,10 @@ async fn nothing_stays_of_streams_that_went_by_themselves() {
     for session in served.store.sessions(None, 20).unwrap() {
         served.store.lifecycle().delete(&session.session).unwrap();
     }
-    for n in 0..8 {
+    for n in 0..12 {
         served.made(&format!("a{n}"), TEXT, "").await;
     }
-    assert_eq!(kept(), 8);
+    assert_eq!(kept(), 12);
 }
 
 #[tokio::test]

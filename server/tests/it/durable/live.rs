@@ -147,7 +147,7 @@ async fn a_live_reader_misses_nothing_and_has_nothing_twice() {
 #[tokio::test]
 async fn bytes_are_encoded_and_text_has_no_frames_of_its_own() {
     let served = Served::open().await;
-    let put = served.ask("PUT", &at("b")).body("image/png", vec![0, 10, 13, 255]).send().await;
+    let put = served.ask("PUT", &at("b")).body("image/png", &b"\0\n\r\xff"[..]).send().await;
     assert_eq!(put.status, 201);
     let (response, _open) = served.ask("GET", &live("b", "-1", "sse")).response().await;
     assert_eq!(response.headers()["stream-sse-data-encoding"], "base64");
