@@ -8,12 +8,12 @@ use tokio::sync::OwnedMutexGuard;
 /// Entries after which those are looked for that nobody waits for any more.
 const SWEPT_AT: usize = 1_024;
 
-type Turn = tokio::sync::Mutex<()>;
+type Queue = tokio::sync::Mutex<()>;
 
 /// Turns by name.
 #[derive(Debug, Default)]
 pub(crate) struct Turns {
-    of: Mutex<HashMap<String, Weak<Turn>>>,
+    of: Mutex<HashMap<String, Weak<Queue>>>,
 }
 
 impl Turns {
@@ -22,7 +22,7 @@ impl Turns {
         self.turn(name).lock_owned().await
     }
 
-    fn turn(&self, name: &str) -> Arc<Turn> {
+    fn turn(&self, name: &str) -> Arc<Queue> {
         let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = of.get(name).and_then(Weak::upgrade) {
             return known;
@@ -30,7 +30,7 @@ impl Turns {
         if of.len() >= SWEPT_AT {
             of.retain(|_, turn| turn.strong_count() > 0);
         }
-        let turn = Arc::new(Turn::default());
+        let turn = Arc::new(Queue::default());
         of.insert(name.to_owned(), Arc::downgrade(&turn));
         turn
     }

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 
 use super::answer::{about, whole};
-use super::live::Live;
+use super::live::LiveRead;
 use super::offset::Offset;
 use super::path::StreamPath;
 use super::payloads::is_text;
@@ -114,7 +114,7 @@ pub(crate) async fn get(
         })
         .await?;
     let Some(permit) = permit else { return Ok(whole(&source, &part, &headers)) };
-    let live = Live { app, path, source, cursor };
+    let live = LiveRead { app, path, source, cursor };
     if mode == Mode::LongPoll {
         return long_poll::answer(live, part, &permit).await;
     }

@@ -20,7 +20,7 @@ const USES: u32 = 3;
 
 /// A stream that is read live.
 #[derive(Clone, Debug)]
-pub(super) struct Live {
+pub(super) struct LiveRead {
     pub(super) app: App,
     pub(super) path: StreamPath,
     pub(super) source: Source,
@@ -45,7 +45,7 @@ pub(super) enum Came {
     Over,
 }
 
-impl Live {
+impl LiveRead {
     /// Waits for what comes after an offset.
     pub(super) async fn follow(&self, after: u64) -> Result<Waiting, Problem> {
         let follow = Follow::branch(&self.source.address)?.after(after).raw();

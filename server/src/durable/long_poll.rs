@@ -5,14 +5,14 @@ use tokio::time::Instant;
 
 use super::answer::{CURSOR, nothing_new, put, whole};
 use super::collapse::cursor;
-use super::live::{Came, Live, until};
+use super::live::{Came, LiveRead, until};
 use super::read::Part;
 use crate::problem::Problem;
 use crate::streams::StreamPermit;
 
 /// Answers with a part that has something, or with nothing after a while.
 pub(super) async fn answer(
-    mut live: Live,
+    mut live: LiveRead,
     mut part: Part,
     permit: &StreamPermit,
 ) -> Result<Response, Problem> {
@@ -37,7 +37,7 @@ pub(super) async fn answer(
 
 /// The part that there is once something has come, or at the end of the time.
 async fn waited(
-    live: &mut Live,
+    live: &mut LiveRead,
     mut part: Part,
     permit: &StreamPermit,
     ends_at: Instant,

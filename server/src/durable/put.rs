@@ -60,7 +60,7 @@ pub(crate) async fn put(
         .call(move |store| {
             let of = Directory::of(store)?;
             let put: Put = create::put(&of, &path, &asked, &sent)?;
-            let swept = if put.is_new { of.sweep(swept.as_deref())? } else { swept };
+            let swept = if put.is_new { swept_on(&of, swept.as_deref()) } else { swept };
             Ok::<_, Problem>((put, swept))
         })
         .await?;
@@ -75,11 +75,17 @@ pub(crate) async fn put(
     Ok(response)
 }
 
+/// Removes what is left of streams of before. The stream that was made has nothing to do with what fails there.
+fn swept_on(of: &Directory, after: Option<&[u8]>) -> Option<Vec<u8>> {
+    of.sweep(after).unwrap_or_else(|error| {
+        tracing::warn!(%error, "records of streams that expired can't be removed");
+        None
+    })
+}
+
 /// The whole URL of a stream, as whoever asks reaches it.
 fn location(app: &App, headers: &HeaderMap, path: &str) -> Result<String, Problem> {
     let host = header_of(headers, "host")?.unwrap_or("localhost");
-    // A proxy in front of the server is who speaks HTTPS.
-    let is_forwarded = headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
-    let scheme = if app.is_https() || is_forwarded { "https" } else { "http" };
+    let scheme = if app.is_https() { "https" } else { "http" };
     Ok(format!("{scheme}://{host}{}", url(path)))
 }

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::answer::joined;
 use super::collapse::cursor;
-use super::live::{Came, Live, until};
+use super::live::{Came, LiveRead, until};
 use super::offset;
 use super::payloads::is_text;
 use super::read::{Part, Source};
@@ -34,7 +34,7 @@ enum Next {
 
 /// The frames. A reader that is slow is waited for, and reads on from the store.
 pub(super) fn frames(
-    mut live: Live,
+    mut live: LiveRead,
     first: Part,
     permit: StreamPermit,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
@@ -95,7 +95,7 @@ pub(super) fn frames(
     }
 }
 
-impl Live {
+impl LiveRead {
     /// A part as frames: its data if there is some, and where the stream is then.
     fn frame(&self, part: &Part) -> Bytes {
         let mut out = Vec::new();
