@@ -73,6 +73,14 @@ pub const JOURNAL_ALIGN: usize = 16;
 pub const JOURNAL_ZEROS: u64 = 64 * 1_024;
 /// Bytes before the journal: one page for the header.
 pub const FILE_HEADER_BYTES: u64 = 4_096;
+/// Bytes of the namespace of an application's records …
+pub const MAX_SIDECAR_NAMESPACE_BYTES: usize = 64;
+/// … of a key in it …
+pub const MAX_SIDECAR_KEY_BYTES: usize = 2_048;
+/// … of a record …
+pub const MAX_SIDECAR_VALUE_BYTES: usize = 64 * 1_024;
+/// … and records that are expected or changed together.
+pub const MAX_SIDECAR_CHANGES: usize = 1_000;
 /// Sidecar records in one commit of the journal; one with more is flushed at once.
 pub const MAX_FRAME_RECORDS: usize = 1 << 20;
 /// Bytes between the header and the journal: two pages for the last commit.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what the page is built and tested with, where it is missing: Node, and Debian's Chromium. Prints the folder of a Node that
+# Installs what the page and the server's protocols are tested with, where it is missing: Node, Python, and Debian's Chromium. Prints the folder of a Node that
 # was installed, to go before the others in PATH; nothing if there was one.
 set -eu
 cd "$(dirname "$0")"
@@ -14,6 +14,7 @@ is_new() {
 }
 
 [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || debian chromium
+command -v python3 >/dev/null && python3 -m venv --help >/dev/null 2>&1 || debian python3 python3-venv
 if ! command -v npm >/dev/null; then
     debian nodejs npm
 fi

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::value_parser;
 use retold::error::Error;
+use retold::event::parse_span;
 use retold::store::{Rank, Store};
 use retold::wire::Exit;
 use retold_server::{Config, Limits, ServeError, Server, Tls, TlsFiles, Tokens};
@@ -70,6 +71,9 @@ pub(super) struct Args {
     /// Size of the bodies of all requests at work; one token has half of it [default: 256 MiB]
     #[arg(long, hide_short_help = true, value_name = "SIZE")]
     max_bodies: Option<ByteSize>,
+    /// How long a long poll of a stream waits for something new, at most 25s [default: 20s]
+    #[arg(long, hide_short_help = true, value_name = "SPAN", value_parser = long_poll)]
+    max_long_poll: Option<Duration>,
     /// Log requests, and whatever else is said on stderr, as JSON: one document per line
     #[arg(long)]
     log_json: bool,
@@ -108,8 +112,20 @@ impl Args {
         let bytes = |size: ByteSize| usize::try_from(size.as_u64()).unwrap_or(usize::MAX);
         limits.body_bytes = self.max_body.map_or(limits.body_bytes, bytes);
         limits.bodies_bytes = self.max_bodies.map_or(limits.bodies_bytes, bytes);
+        limits.long_poll_time = self.max_long_poll.unwrap_or(limits.long_poll_time);
         config.limits = limits;
         config
+    }
+}
+
+/// Shorter than a request may take, so that it is answered.
+fn long_poll(text: &str) -> Result<Duration, String> {
+    let span = parse_span(text).map_err(|e| e.to_string())?;
+    let most = Duration::from_secs(25);
+    if span.is_zero() || span > most {
+        Err("is to be more than nothing and at most 25s".into())
+    } else {
+        Ok(span)
     }
 }
 

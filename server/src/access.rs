@@ -32,6 +32,15 @@ impl Access {
         Err(refused(&self.token, scope, of))
     }
 
+    /// The token may do this with the stream of this path; told before it is looked whether there is one.
+    pub(crate) fn stream(&self, scope: Scope, path: &str) -> Result<(), Problem> {
+        if self.token.may_stream(scope, path) {
+            return Ok(());
+        }
+        let of = if self.token.scope >= scope { "at this path" } else { "" };
+        Err(refused(&self.token, scope, of))
+    }
+
     /// The token may do this in all sessions.
     pub(crate) fn everywhere(&self, scope: Scope) -> Result<(), Problem> {
         if self.token.may_everywhere(scope) {

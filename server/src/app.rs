@@ -1,7 +1,7 @@
 //! What every request needs.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use axum::http::StatusCode;
 use retold::Store;
@@ -20,6 +20,7 @@ use crate::rates::Rates;
 use crate::reads::Reads;
 use crate::streams::{StreamPermit, Streams};
 use crate::tokens::{Token, Tokens};
+use crate::turns::Turns;
 
 /// A store that is served. Clones are the same one.
 #[derive(Clone, Debug)]
@@ -43,6 +44,9 @@ struct Of {
     backups: OnceLock<PathBuf>,
     cursor_key: OnceLock<Key>,
     probe: Probe,
+    turns: Turns,
+    swept: Mutex<Option<Vec<u8>>>,
+    is_https: OnceLock<()>,
 }
 
 impl App {
@@ -71,6 +75,9 @@ impl App {
                 backups: OnceLock::new(),
                 cursor_key: OnceLock::new(),
                 probe: Probe::default(),
+                turns: Turns::default(),
+                swept: Mutex::default(),
+                is_https: OnceLock::new(),
             }),
         }
     }
@@ -142,6 +149,31 @@ impl App {
     /// Whether the store can be used, as far as is known.
     pub(crate) fn probe(&self) -> &Probe {
         &self.of.probe
+    }
+
+    /// Who writes to a stream at the moment.
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.of.turns
+    }
+
+    /// The last record of a stream that was looked at to be removed.
+    pub(crate) fn swept(&self) -> Option<Vec<u8>> {
+        self.of.swept.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// It is this one now.
+    pub(crate) fn set_swept(&self, last: Option<Vec<u8>>) {
+        *self.of.swept.lock().unwrap_or_else(PoisonError::into_inner) = last;
+    }
+
+    /// Its connections are encrypted.
+    pub(crate) fn set_https(&self) {
+        let _ = self.of.is_https.set(());
+    }
+
+    /// Whether its connections are encrypted.
+    pub(crate) fn is_https(&self) -> bool {
+        self.of.is_https.get().is_some()
     }
 
     /// The streams there are.

@@ -29,7 +29,9 @@ static SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 static MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 static DESTINATION: HeaderName = HeaderName::from_static("sec-fetch-dest");
 /// Headers of answers that they may read.
-const ANSWER_HEADERS: &str = "location, etag, retry-after";
+const ANSWER_HEADERS: &str = "location, etag, retry-after, stream-next-offset, stream-cursor, stream-up-to-date, stream-closed, \
+                              stream-ttl, stream-expires-at, stream-sse-data-encoding, producer-epoch, producer-seq, \
+                              producer-expected-seq, producer-received-seq";
 
 /// The page and its assets come from here, and it speaks to nobody else.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; \

@@ -55,6 +55,16 @@ pub(crate) fn in_path(name: &str) -> String {
     utf8_percent_encode(name, IN_PATH).to_string()
 }
 
+/// A header that may be there once.
+pub(crate) fn header_of<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Problem> {
+    let mut all = headers.get_all(name).iter();
+    let Some(value) = all.next() else { return Ok(None) };
+    if all.next().is_some() {
+        return Err(invalid(name, "is given more than once"));
+    }
+    value.to_str().map(Some).map_err(|_| invalid(name, "is not text"))
+}
+
 /// What the Content-Type says, without its parameters; empty where it is no text.
 pub(crate) fn media_type(headers: &HeaderMap) -> Option<&str> {
     let text = headers.get(header::CONTENT_TYPE)?.to_str().unwrap_or_default();

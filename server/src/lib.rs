@@ -1,6 +1,6 @@
 //! Serves a [`retold`] store over HTTP: programs in any language append and follow, and a person looks.
 //!
-//! Layers, each on those before it: `problem`, `tokens`, `limits`, `metrics` and `kept_key` know no request; `app` has what every request
+//! Layers, each on those before it: `problem`, `tokens`, `limits`, `turns`, `metrics` and `kept_key` know no request; `app` has what every request
 //! needs; `input` and `access` read requests; the handlers answer them; `router` puts them together. `guard`, `bodies`, `bounds`,
 //! `observe` and `spans` are around every request; `line`, `socket`, `connection` and `listen` are below them; `run` is a server.
 
@@ -9,11 +9,13 @@ mod api;
 mod app;
 mod asking;
 mod bodies;
+mod body;
 mod bounds;
 mod budget;
 mod calls;
 mod config;
 mod connection;
+mod durable;
 mod events;
 mod exposition;
 mod guard;
@@ -35,6 +37,7 @@ mod reads;
 mod reference;
 #[cfg(unix)]
 mod remote;
+mod reply;
 mod router;
 mod run;
 mod socket;
@@ -45,6 +48,7 @@ mod telemetry;
 mod tls;
 mod token_file;
 mod tokens;
+mod turns;
 
 pub use app::App;
 pub use config::{Config, PORT, TlsFiles, Unfit};

@@ -58,6 +58,8 @@ pub struct Limits {
     pub stall_time: Duration,
     /// How long requests may take to end after the server was asked to end.
     pub drain_time: Duration,
+    /// How long a long poll of a stream waits for something new.
+    pub long_poll_time: Duration,
     /// Connections at once.
     pub connections: usize,
     /// Requests per second of each token, unless the token has its own number; `None` for no bound.
@@ -77,6 +79,7 @@ impl Default for Limits {
             request_time: Duration::from_secs(30),
             stall_time: Duration::from_secs(30),
             drain_time: Duration::from_secs(10),
+            long_poll_time: Duration::from_secs(20),
             connections: 1_024,
             requests_per_second: None,
             streams: 512,

@@ -22,6 +22,7 @@ use crate::reference::{page, policy};
         (name = "events", description = "Append, read and follow events"),
         (name = "sessions", description = "Sessions: list, show, describe, delete"),
         (name = "branches", description = "Branches: fork, compare, promote, truncate"),
+        (name = "streams", description = "Durable Streams: bytes and JSON by path, with the open protocol of this name"),
         (name = "search", description = "Find events by what they say"),
         (name = "projections", description = "States, as of any moment"),
         (name = "consumers", description = "Durable consumers: deliver, acknowledge, redeliver"),
@@ -32,7 +33,11 @@ use crate::reference::{page, policy};
         (name = "store", description = "The store as a whole"),
         (name = "operations", description = "For those who watch over the server"),
     ),
-    paths(crate::health::health, crate::health::ready, crate::health::metrics, document, docs)
+    paths(
+        crate::health::health, crate::health::ready, crate::health::metrics, document, docs,
+        crate::durable::put::put, crate::durable::post::post, crate::durable::get::get, crate::durable::get::head,
+        crate::durable::delete::delete,
+    )
 )]
 struct Beside;
 

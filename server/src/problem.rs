@@ -13,12 +13,13 @@ pub struct Problem {
     detail: String,
     members: Map<String, Value>,
     retry_after: Option<u64>,
+    allow: Option<&'static str>,
 }
 
 impl Problem {
     /// A problem of this name. `detail` says what is wrong, and the way out.
     pub fn new(status: StatusCode, name: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, name, detail: detail.into(), members: Map::new(), retry_after: None }
+        Self { status, name, detail: detail.into(), members: Map::new(), retry_after: None, allow: None }
     }
 
     /// The request is wrong.
@@ -63,6 +64,13 @@ impl Problem {
         self
     }
 
+    /// The methods that there are, where that of the request is none of them.
+    #[must_use]
+    pub(crate) fn allow(mut self, methods: &'static str) -> Self {
+        self.allow = Some(methods);
+        self
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         self.status
@@ -100,6 +108,9 @@ impl IntoResponse for Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"retold\""));
+        }
+        if let Some(methods) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(methods));
         }
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

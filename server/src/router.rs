@@ -14,6 +14,7 @@ pub fn router(app: App) -> Router {
     Router::new()
         .merge(crate::health::routes())
         .merge(crate::page::routes())
+        .merge(crate::durable::routes())
         .merge(crate::openapi::routes(described()))
         .fallback(nothing)
         .method_not_allowed_fallback(other_method)

@@ -55,7 +55,11 @@ impl Server {
             addresses.push(listener.local_addr().map_err(failed)?);
             listeners.push(listener);
         }
-        Ok(Self { app: App::new(store, config.tokens, config.limits), guard, tls, listeners, addresses })
+        let app = App::new(store, config.tokens, config.limits);
+        if tls.is_some() {
+            app.set_https();
+        }
+        Ok(Self { app, guard, tls, listeners, addresses })
     }
 
     /// Where it listens, with the ports that the system chose.

@@ -76,6 +76,11 @@ impl Token {
         self.scope >= scope && self.sessions.as_ref().is_none_or(|of| of.matches(session.as_str()))
     }
 
+    /// Whether it may do this with the stream of this path: the pattern of its sessions is for these too.
+    pub fn may_stream(&self, scope: Scope, path: &str) -> bool {
+        self.scope >= scope && self.sessions.as_ref().is_none_or(|of| of.matches(path))
+    }
+
     /// Whether it may do this in all sessions, also those to come.
     pub fn may_everywhere(&self, scope: Scope) -> bool {
         self.scope >= scope && self.sessions.is_none()

@@ -1,5 +1,5 @@
 //! Sidecar tables: small records that other modules keep beside the events, by table and key. How far a fold has read,
-//! its snapshots, where consumers stand, dead letters, timers, schemas, current branches.
+//! its snapshots, where consumers stand, dead letters, timers, schemas, current branches, and what applications keep.
 //!
 //! They are written by the one writer, alone or together with an append, in one commit. A commit that only writes records gives no position.
 
@@ -21,10 +21,11 @@ pub(crate) enum SidecarTable {
     Current,
     Imports,
     Leases,
+    Applications,
 }
 
 impl SidecarTable {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Snapshots,
         Self::Checkpoints,
         Self::Consumers,
@@ -34,6 +35,7 @@ impl SidecarTable {
         Self::Current,
         Self::Imports,
         Self::Leases,
+        Self::Applications,
     ];
 
     /// Mixed into the seal, so that a row is not read in another table.
@@ -62,6 +64,7 @@ impl SidecarTable {
             Self::Current => "current",
             Self::Imports => "imports",
             Self::Leases => "leases",
+            Self::Applications => "applications",
         }
     }
 }

@@ -57,6 +57,12 @@ pub mod leases {
     pub use super::verbs::leases::Leases;
 }
 
+/// Records of an application, beside the events and in one commit with them.
+pub mod sidecar {
+    pub use super::append::sidecar_changes::SidecarChanges;
+    pub use super::verbs::sidecar::{Sidecar, SidecarEntry};
+}
+
 /// Some names of sessions and branches, found at a bounded cost.
 pub mod names {
     pub use super::verbs::names::{SomeNames, branches, sessions};

@@ -11,12 +11,12 @@ use super::ag_ui_feed::{Resumed, Telling};
 use super::asked::From;
 use super::feed::{Feed, bad_cursor};
 use super::pick::PickText;
-use super::reply;
 use super::watch::{Begin, Watch};
 use crate::access::Access;
 use crate::app::App;
 use crate::input::{InPath, InQuery, branch, invalid};
 use crate::problem::Problem;
+use crate::reply;
 
 /// Parameters of a stream.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -69,8 +69,7 @@ pub(crate) async fn ag_ui(
         _ => Begin::From(From::Start),
     };
     let permit = app.stream(access.token())?;
-    let pick = PickText::default().pick(app.store().catalogue())?;
-    let watch = Watch::open(app.store(), feed, access, pick, begin, false).await?;
+    let watch = Watch::open(&app, feed, access, &PickText::default(), begin, false).await?;
     let frames = super::ag_ui_feed::frames(app.store().clone(), watch, telling, resumed, permit);
     Ok(reply::with_type("text/event-stream", Body::from_stream(frames)))
 }

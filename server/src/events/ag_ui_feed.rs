@@ -11,7 +11,7 @@ use retold::{Address, Error, Event, Filter, Query, Sequence, Store};
 use tokio::time::{Instant, sleep_until};
 
 use super::sse::{AT_ONCE, SILENCE};
-use super::watch::{Told, Watch};
+use super::watch::{Ended, Told, Watch};
 use crate::problem::Problem;
 use crate::streams::StreamPermit;
 
@@ -168,8 +168,7 @@ impl Teller {
                 comment(&format!("events before {first} were removed before they could be told"), out);
             }
             Some(Told::Stuck(problem) | Told::Failed(problem)) => comment(problem.detail(), out),
-            None if self.is_over => {}
-            None => {
+            Some(Told::End(Ended::Closed)) if !self.is_over => {
                 let lines = self.known(None).await?.finish();
                 for (n, line) in lines.iter().enumerate() {
                     let is_last = n + 1 == lines.len() && self.before != START;
@@ -177,6 +176,8 @@ impl Teller {
                     frame(id.as_deref(), line, out);
                 }
             }
+            // A server that ends leaves it as it is.
+            Some(Told::End(_)) | None => {}
         }
         Ok(())
     }

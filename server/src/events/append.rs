@@ -8,10 +8,11 @@ use retold::store::leases::FencingToken;
 use retold::{Batch, Durability, Error, Expect, Sequence};
 use serde::Deserialize;
 
-use super::{body, intake, receipt};
+use super::{intake, receipt};
 use crate::access::Access;
 use crate::app::App;
-use crate::input::{InPath, InQuery, branch, invalid};
+use crate::body;
+use crate::input::{InPath, InQuery, branch, header_of, invalid};
 use crate::problem::Problem;
 use crate::spans;
 use crate::tokens::Scope;
@@ -63,8 +64,8 @@ pub(crate) async fn append(
 ) -> Result<Response, Problem> {
     let to = branch(&session, &name)?;
     access.session(Scope::Append, to.session())?;
-    let expect = one(&headers, EXPECT)?.map_or(Ok(Expect::Any), expect)?;
-    let lease = one(&headers, LEASE)?;
+    let expect = header_of(&headers, EXPECT)?.map_or(Ok(Expect::Any), expect)?;
+    let lease = header_of(&headers, LEASE)?;
     let batch = started(asked.durability.as_deref(), lease, &access)?;
     let sent = body::taken(sent, app.limits().body_bytes).await?;
     let mut work = spans::Append::begin();
@@ -118,13 +119,4 @@ pub(super) fn refused(error: Error, access: &Access) -> Problem {
         }
         other => other.into(),
     }
-}
-
-fn one<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, Problem> {
-    let mut all = headers.get_all(name).iter();
-    let Some(value) = all.next() else { return Ok(None) };
-    if all.next().is_some() {
-        return Err(invalid(name, "is given more than once"));
-    }
-    value.to_str().map(Some).map_err(|_| invalid(name, "is not text"))
 }

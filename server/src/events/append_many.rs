@@ -10,9 +10,10 @@ use retold::{Address, Expect};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{append, body, intake, receipt};
+use super::{append, intake, receipt};
 use crate::access::Access;
 use crate::app::App;
+use crate::body;
 use crate::input::{branch, is_json, media_type, not_json};
 use crate::problem::Problem;
 use crate::spans;

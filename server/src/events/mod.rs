@@ -1,6 +1,6 @@
 //! Events over HTTP: appended, read, followed.
 //!
-//! In: `body` takes the bytes of a request, `intake` makes events of them in any of the formats (`binary` for those whose
+//! In: `intake` makes events of a request's body in any of the formats (`binary` for those whose
 //! attributes are headers), `append` and `append_many` record them. Out: `feed` is what is read, `pick` which of it,
 //! `asked` how; `page`, `lines` and `one` read it; `watch` follows it for `sse`, for `ag_ui` and for the subscriptions of
 //! `web_socket`, and waits for its `turn`. Where readers are, `page_cursor` and `line_cursor` say, under a `seal`.
@@ -11,7 +11,6 @@ mod append;
 mod append_many;
 mod asked;
 mod binary;
-mod body;
 mod feed;
 mod form;
 mod intake;
@@ -23,7 +22,6 @@ mod page_cursor;
 mod pick;
 mod read;
 mod receipt;
-mod reply;
 mod seal;
 mod single;
 mod sse;

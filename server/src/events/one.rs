@@ -6,11 +6,11 @@ use retold::event::finding::IdPrefix;
 use retold::{Address, Error, Event, EventId, Query, Store};
 
 use super::asked::Asked;
-use super::reply::json;
 use crate::access::Access;
 use crate::app::App;
 use crate::input::{InPath, InQuery, branch, invalid};
 use crate::problem::Problem;
+use crate::reply::json;
 use crate::tokens::Scope;
 
 /// Ids with the same beginning that are looked at: at first, and at most.

@@ -8,11 +8,12 @@ use axum::response::Response;
 use super::asked::{Asked, From};
 use super::feed::Feed;
 use super::watch::{Begin, Watch};
-use super::{lines, page, reply, sse};
+use super::{lines, page, sse};
 use crate::access::Access;
 use crate::app::App;
 use crate::input::{InPath, InQuery, branch, invalid, session};
 use crate::problem::Problem;
+use crate::reply;
 
 type Pairs = Vec<(String, String)>;
 

@@ -5,8 +5,8 @@ use axum::response::{IntoResponse, Response};
 use retold::{Address, Placed, Receipt};
 use serde_json::{Value, json};
 
-use super::reply;
 use crate::input::in_path;
+use crate::reply;
 
 /// For events of one branch, with the place of the first. A retry is answered as the first time, but with 200.
 pub(super) fn of_one(receipt: &Receipt, to: &Address) -> Response {

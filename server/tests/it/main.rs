@@ -11,6 +11,7 @@ mod abuse;
 mod ag_ui;
 mod api;
 mod appending;
+mod durable;
 mod harness;
 mod live;
 mod names;

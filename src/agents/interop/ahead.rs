@@ -89,7 +89,7 @@ impl Planner<'_, '_> {
         let Some(branch) = self.name(line)? else { return Ok(None) };
         self.end_part()?;
         let batch = std::mem::take(&mut self.batch);
-        self.batch = batch.fork(parent.clone(), Sequence::new(at), branch.clone());
+        self.batch = batch.forking(parent.clone(), Sequence::new(at), branch.clone());
         self.heads.insert(branch.clone(), at);
         self.begun.insert(branch.clone(), (parent, at));
         self.branches.insert(line.clone(), branch.clone());

@@ -182,7 +182,8 @@ impl<'a> Drain<'a> {
         for one in group.chunk_by(|a, b| a.place == b.place) {
             let Some(first) = one.first() else { continue };
             let events: Vec<NewEvent> = one.iter().map(|w| w.event.clone()).collect();
-            batch = batch.add(first.place.clone(), Expect::Any, events)?.only(self.meant(&first.place)?);
+            batch =
+                batch.add(first.place.clone(), Expect::Any, events)?.only_number(self.meant(&first.place)?);
         }
         Ok(batch)
     }

@@ -435,7 +435,7 @@ fn append(handle: &StoreHandle, group: &[Row]) -> Result<()> {
     let (mut batch, mut records) = (Batch::new(), SidecarWrites::new());
     for row in group {
         let branch = row.branch.filter(|number| *number != NO_BRANCH);
-        batch = batch.add(row.place.clone(), Expect::Any, row.event.clone())?.only(branch);
+        batch = batch.add(row.place.clone(), Expect::Any, row.event.clone())?.only_number(branch);
         take_away(row, &mut records);
     }
     fault!(FiresApart, {

@@ -5,10 +5,11 @@ use std::collections::HashSet;
 use crate::codec::encode_record;
 use crate::engine::{Durability, Prepared, PreparedFork, PreparedPart, Records, SidecarWrites, check_forks};
 use crate::error::{Error, Result};
-use crate::event::{Address, Expect, Invalid, NewEvent, Place, Record};
+use crate::event::{Address, BranchName, Expect, Invalid, NewEvent, Place, Record, Sequence};
 use crate::limits::{MAX_BATCH_BYTES, MAX_BATCH_EVENTS};
 use crate::schema::Guard;
 use crate::store::append::lease::FencingToken;
+use crate::store::append::sidecar_changes::SidecarChanges;
 
 /// Several appends, to one or more branches of one or more sessions, which are recorded atomically.
 ///
@@ -65,19 +66,44 @@ impl Batch {
         Ok(self)
     }
 
-    /// What was added last is only for the branch with this number: not for another that has its name by then, and it begins
-    /// none.
-    pub(crate) fn only(mut self, branch: Option<u64>) -> Self {
+    /// [`only`](Self::only) for the branch with this number, if one was found.
+    pub(crate) fn only_number(mut self, branch: Option<u64>) -> Self {
         if let Some(part) = self.parts.last_mut() {
             part.branch = branch;
         }
         self
     }
 
-    /// Begins a branch before what is added next: a fork of its parent, up to this sequence, which may be one that the batch
-    /// itself appends. If the branch exists, or its parent ends earlier, nothing of the batch is recorded.
-    #[cfg(feature = "agents")]
-    pub(crate) fn fork(mut self, parent: Place, at: crate::event::Sequence, place: Place) -> Self {
+    /// Begins a branch before what is added next: a fork of the address's branch up to the sequence that it names, which may be
+    /// one that the batch itself appends. If the branch exists, or its parent ends earlier, nothing of the batch is recorded.
+    ///
+    /// ```
+    /// use retold::{Batch, Expect, NewEvent, Store};
+    /// let store = Store::in_memory()?;
+    /// store.append("run-7", NewEvent::new("run.started"))?;
+    /// let batch = Batch::new().fork("run-7@1", "retry")?;
+    /// store.append_batch(batch.add("run-7/retry", Expect::Any, NewEvent::new("tool.invoked"))?)?;
+    /// assert_eq!(store.head("run-7/retry")?.get(), 2);
+    /// # Ok::<(), retold::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an invalid address or name, and for an address without a sequence.
+    pub fn fork<A>(self, address: A, name: &str) -> Result<Self>
+    where
+        A: TryInto<Address>,
+        Error: From<A::Error>,
+    {
+        let address = address.try_into()?;
+        let Some(at) = address.sequence() else {
+            return Err(Invalid::new("address", "is to name the last event that the fork inherits").into());
+        };
+        let place = Place::new(address.session().clone(), BranchName::new(name)?);
+        Ok(self.forking(address.place().clone(), at, place))
+    }
+
+    /// [`fork`](Self::fork) with names that were checked.
+    pub(crate) fn forking(mut self, parent: Place, at: Sequence, place: Place) -> Self {
         self.forks.push(PreparedFork { after: self.parts.len(), parent, at, place });
         self
     }
@@ -116,8 +142,20 @@ impl Batch {
     /// Writes these sidecar records in the same transaction as the events, even if the append turns out to be a retry
     /// whose events are already recorded.
     pub(crate) fn records(mut self, records: SidecarWrites) -> Self {
-        self.records = records;
+        match self.records.is_empty() {
+            true => self.records = records,
+            false => self.records.extend(records),
+        }
         self
+    }
+
+    /// Changes records of an application in the same commit, and records the batch only while they are as expected:
+    /// [`Store::sidecar`](crate::Store::sidecar).
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for changes that are too many or too large.
+    pub fn sidecar(self, changes: SidecarChanges) -> Result<Self> {
+        Ok(self.records(changes.checked()?))
     }
 }
 
@@ -175,10 +213,9 @@ mod tests {
 
     #[test]
     fn an_append_forks_so_many_branches_and_no_more() {
-        let place = |a: &str| a.parse::<Address>().unwrap().place().clone();
         let forking = |forks: usize| {
             let batch = Batch::new().add("s", Expect::Any, NewEvent::new("a.b")).unwrap();
-            (0..forks).fold(batch, |batch, n| batch.fork(place("s"), 1.into(), place(&format!("s/b{n}"))))
+            (0..forks).fold(batch, |batch, n| batch.fork("s@1", &format!("b{n}")).unwrap())
         };
         let store = Store::in_memory().unwrap();
         let refused = store.append_batch(forking(MAX_BATCH_FORKS + 1)).unwrap_err();

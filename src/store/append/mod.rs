@@ -3,3 +3,4 @@
 pub(crate) mod batch;
 pub(crate) mod fence;
 pub(crate) mod lease;
+pub(crate) mod sidecar_changes;

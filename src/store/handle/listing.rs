@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::engine::{Branch, End, Expiry, due};
 use crate::error::Result;
 use crate::event::{BranchName, MAIN, Place, Sequence, SessionId, Timestamp};
+use crate::store::append::batch::Batch;
 use crate::store::handle::reader::Reader;
 
 /// One session of a listing.
@@ -53,6 +54,7 @@ pub struct BranchInfo {
     pub expiry: Option<Expiry>,
     /// When that is, unless it is used until then, as far as its uses are written.
     pub expires: Option<Timestamp>,
+    pub(crate) number: u64,
 }
 
 impl BranchInfo {
@@ -71,7 +73,28 @@ impl BranchInfo {
             closed: branch.attributes.closed.map(Timestamp::from_micros),
             expiry: Expiry::of(&branch.attributes),
             expires: due(&branch.attributes).map(Timestamp::from_micros),
+            number: branch.number,
         }
+    }
+}
+
+impl Batch {
+    /// What was added last is only for this branch. If it is deleted by then, nothing of the batch is recorded, also when
+    /// another has its name; and no branch begins.
+    ///
+    /// ```
+    /// use retold::{Batch, Error, Expect, NewEvent, Store};
+    /// let store = Store::in_memory()?;
+    /// store.append("run-7", NewEvent::new("run.started"))?;
+    /// let first = store.branch("run-7")?;
+    /// store.lifecycle().delete("run-7")?;
+    /// store.append("run-7", NewEvent::new("run.started"))?;
+    /// let late = Batch::new().add("run-7", Expect::Any, NewEvent::new("run.completed"))?.only(&first);
+    /// assert!(matches!(store.append_batch(late), Err(Error::Deleted { .. })));
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn only(self, branch: &BranchInfo) -> Self {
+        self.only_number(Some(branch.number))
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) fn cut_records(table: SidecarTable, kept: &KeptPart) -> Option<Choice
     Some(match table {
         // States are folded again from what is kept.
         SidecarTable::Snapshots | SidecarTable::Checkpoints => return None,
-        SidecarTable::Leases | SidecarTable::Schemas => Box::new(Ok),
+        SidecarTable::Leases | SidecarTable::Schemas | SidecarTable::Applications => Box::new(Ok),
         SidecarTable::DeadLetters => Box::new(move |rows| Ok(dead_letters(rows, position))),
         SidecarTable::Timers => Box::new(move |rows| timers(rows, before)),
         SidecarTable::Imports => Box::new(move |rows| imports(rows, before)),

@@ -1,4 +1,4 @@
-//! Verbs of a store: queries, comparing and promoting branches, the current branch.
+//! Verbs of a store: queries, comparing and promoting branches, the current branch, records of applications.
 
 pub(crate) mod ahead;
 pub(crate) mod current;
@@ -11,4 +11,5 @@ pub(crate) mod promote;
 pub(crate) mod query;
 #[cfg(feature = "schema")]
 pub(crate) mod schemas;
+pub(crate) mod sidecar;
 pub(crate) mod tasks;

@@ -107,7 +107,7 @@ impl Store {
         };
         let batch = Batch::new().records(records);
         let batch = batch.add(parent, Expect::Head(Sequence::new(branch.fork)), events)?;
-        Ok(batch.only(branch.parent))
+        Ok(batch.only_number(branch.parent))
     }
 }
 

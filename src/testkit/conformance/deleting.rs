@@ -233,7 +233,7 @@ fn what_is_appended_to_one_branch_goes_to_no_other_of_its_name(home: &mut dyn Ho
     let append = |store: &Store, name: &str, branch: u64, n| -> crate::error::Result<()> {
         let batch =
             Batch::new().add("t", Expect::Any, numbered(n))?.add(name, Expect::Any, numbered(n + 1))?;
-        store.append_batch(batch.only(Some(branch))).map(drop)
+        store.append_batch(batch.only_number(Some(branch))).map(drop)
     };
     let (main, fork) = (number("s")?, number("s/b")?);
     append(&store, "s", main, 2)?;

@@ -7,8 +7,8 @@ use super::home::Home;
 use crate::consumer::ConsumerConfig;
 use crate::delivery::Owner;
 use crate::error::{Error, Result};
-use crate::event::{BranchName, EventId, SessionId};
-use crate::store::{Builder, Store};
+use crate::event::{BranchName, EventId, Expect, SessionId};
+use crate::store::{Batch, Builder, Store};
 
 cases! { "records":
     a_session_has_the_current_branch_that_was_chosen_last,
@@ -16,6 +16,8 @@ cases! { "records":
     every_kind_of_record_is_listed,
     records_survive_reopening,
     records_survive_a_crash,
+    records_of_an_application_come_with_their_events_or_not_at_all,
+    records_of_an_application_are_listed_by_key,
 }
 
 fn a_session_has_the_current_branch_that_was_chosen_last(home: &mut dyn Home) -> CaseOutcome {
@@ -132,4 +134,65 @@ fn records_survive_a_crash(home: &mut dyn Home) -> CaseOutcome {
     found.timers().cancel(kept.timer)?;
     let found = crashed(home, &settings)?;
     equal("timers", found.timers().list(10)?.len(), 0)
+}
+
+fn records_of_an_application_come_with_their_events_or_not_at_all(home: &mut dyn Home) -> CaseOutcome {
+    let settings = Builder::new();
+    let store = home.create(settings.clone())?;
+    let sidecar = store.sidecar("app")?;
+    let other = store.sidecar("app.two")?;
+    let step = |from: Option<&str>, to: &str, n: u64| -> Result<Batch> {
+        let changes = sidecar.changes().expect("k", from.map(Into::into)).put("k", to);
+        Batch::new().add("s", Expect::Any, numbered(n))?.sidecar(changes)
+    };
+    let first = step(None, "one", 1)?;
+    store.append_batch(first.clone())?;
+    equal("sent again", store.append_batch(first)?.duplicate(), true)?;
+    refused!(store.append_batch(step(None, "other", 2)?), Error::RecordChanged { .. });
+    store.append_batch(step(Some("one"), "two", 3)?)?;
+    equal("the head", store.head("s")?.get(), 2)?;
+    equal("another namespace", other.get(b"k")?, None)?;
+    other.write(other.changes().put("k", "there"))?;
+    // A fork, its first event and a record at once; for this branch and for no other of its name.
+    let fork = Batch::new().fork("s@1", "b")?.add("s/b", Expect::Head(1.into()), numbered(4))?;
+    store.append_batch(fork.sidecar(sidecar.changes().expect("b", None).put("b", "fork"))?)?;
+    equal("the fork", store.head("s/b")?.get(), 2)?;
+    let branch = store.branch("s/b")?;
+    store.append_batch(Batch::new().add("s/b", Expect::Any, numbered(5))?.only(&branch))?;
+    store.lifecycle().delete("s/b")?;
+    store.fork("s@1", "b")?;
+    let late = Batch::new().add("s/b", Expect::Any, numbered(6))?.only(&branch);
+    refused!(store.append_batch(late), Error::Deleted { .. });
+    equal("the other branch of this name", store.head("s/b")?.get(), 1)?;
+    let found = crashed(home, &settings)?;
+    let kept = found.sidecar("app")?;
+    equal(
+        "after a crash",
+        (kept.get(b"k")?, kept.get(b"b")?),
+        (Some(b"two".to_vec()), Some(b"fork".to_vec())),
+    )
+}
+
+fn records_of_an_application_are_listed_by_key(home: &mut dyn Home) -> CaseOutcome {
+    let store = empty(home)?;
+    let sidecar = store.sidecar("app")?;
+    let near = store.sidecar("app-2")?;
+    near.write(near.changes().put("a1", "far"))?;
+    let keys = ["a1", "a2", "a3", "b1"];
+    sidecar.write(keys.iter().fold(sidecar.changes(), |all, key| all.put(key, *key)))?;
+    let listed = |prefix: &str, after: Option<&str>, limit| -> Result<Vec<String>> {
+        let found = sidecar.list(prefix.as_bytes(), after.map(str::as_bytes), limit)?;
+        Ok(found.into_iter().map(|one| String::from_utf8_lossy(&one.key).into_owned()).collect())
+    };
+    equal("all", listed("", None, 10)?, keys.map(str::to_owned).to_vec())?;
+    equal("a page", listed("a", Some("a1"), 1)?, vec!["a2".to_owned()])?;
+    equal("the rest", listed("a", Some("a2"), 10)?, vec!["a3".to_owned()])?;
+    sidecar.write(sidecar.changes().remove("a2").expect("a1", Some("a1".into())))?;
+    equal("one less", listed("a", None, 10)?, vec!["a1".to_owned(), "a3".to_owned()])?;
+    let refused = sidecar.write(sidecar.changes().remove("a1").expect("a1", Some("other".into())));
+    refused!(refused, Error::RecordChanged { .. });
+    refused!(store.sidecar("No Name"), Error::Invalid(_));
+    let long = sidecar.changes().put(vec![0; 3_000], "x");
+    refused!(sidecar.write(long), Error::Invalid(_));
+    equal("none of it is an event", store.committed().get(), 0)
 }

@@ -63,6 +63,9 @@ pub(crate) const IMPORTS: SidecarRows = TableDefinition::new("imports");
 /// Leases on sessions.
 pub(crate) const LEASES: SidecarRows = TableDefinition::new("leases");
 
+/// Records of applications, each under its namespace.
+pub(crate) const APPLICATIONS: SidecarRows = TableDefinition::new("applications");
+
 /// Whether a table of this name is one of ours.
 pub(crate) fn is_a_table(name: &str) -> bool {
     let of_events =

@@ -8,7 +8,7 @@ use redb::TableDefinition;
 
 use super::db::WriteTxn;
 use super::definitions::{
-    CHECKPOINTS, CONSUMERS, CURRENT, DEAD_LETTERS, IMPORTS, LEASES, SCHEMAS, SNAPSHOTS, TIMERS,
+    APPLICATIONS, CHECKPOINTS, CONSUMERS, CURRENT, DEAD_LETTERS, IMPORTS, LEASES, SCHEMAS, SNAPSHOTS, TIMERS,
 };
 use super::lookup;
 use super::opened::Snapshot;
@@ -29,6 +29,7 @@ pub(crate) fn table_of(sidecar: SidecarTable) -> TableDefinition<'static, &'stat
         SidecarTable::Current => CURRENT,
         SidecarTable::Imports => IMPORTS,
         SidecarTable::Leases => LEASES,
+        SidecarTable::Applications => APPLICATIONS,
     }
 }
 

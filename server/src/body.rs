@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use crate::problem::Problem;
 
 /// Takes the whole body, up to the server's bound.
-pub(super) async fn taken(body: Body, most: usize) -> Result<Bytes, Problem> {
+pub(crate) async fn taken(body: Body, most: usize) -> Result<Bytes, Problem> {
     match Limited::new(body, most).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if is_too_long(error.as_ref()) => Err(Problem::too_large(most)),

@@ -5,12 +5,12 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
 /// A JSON document.
-pub(super) fn json(document: Vec<u8>) -> Response {
+pub(crate) fn json(document: Vec<u8>) -> Response {
     with_type("application/json", Body::from(document))
 }
 
 /// A body of this type, which nothing between here and its reader may keep or change.
-pub(super) fn with_type(content_type: &'static str, body: Body) -> Response {
+pub(crate) fn with_type(content_type: &'static str, body: Body) -> Response {
     let mut response = body.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
