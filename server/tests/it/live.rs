@@ -1,7 +1,7 @@
 //! Live streams: no gap, no repeat, nothing of what may not be read.
 
 use retold::{NewEvent, Store};
-use retold_server::{Config, Scope, Tokens};
+use retold_server::{Config, Tokens};
 use serde_json::json;
 
 use crate::harness::{Frame, Served, Sse, soon};
