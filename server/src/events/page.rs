@@ -270,14 +270,18 @@ mod tests {
 
     /// The numbers of all events, page by page, and how many pages there were.
     fn paged(store: &Store, feed: &Feed, text: &str, access: &Access) -> (Vec<u64>, usize) {
-        let (mut numbers, mut pages, mut at) = (Vec::new(), 0, String::new());
+        paged_from(store, feed, text, "", access)
+    }
+
+    fn paged_from(store: &Store, feed: &Feed, text: &str, at: &str, access: &Access) -> (Vec<u64>, usize) {
+        let (mut numbers, mut pages, mut at) = (Vec::new(), 0, at.to_owned());
         loop {
-            let page = read(store, feed, &format!("{text}{at}"), access);
+            let page = read(store, feed, &format!("{text}&{at}"), access);
             let events = page["events"].as_array().unwrap().iter();
             numbers.extend(events.map(|event| event["data"]["n"].as_u64().unwrap()));
             pages += 1;
             let Some(cursor) = page["next"].as_str() else { return (numbers, pages) };
-            at = format!("&cursor={cursor}");
+            at = format!("cursor={cursor}");
         }
     }
 
@@ -404,6 +408,7 @@ mod tests {
         assert_eq!(paged(&store, &Feed::All, question, &token("")).0, [0_u64; 0]);
         let began = Some(Timestamp::from_micros(now - hour));
         let cursor = cursors(question).seal(PagePlace { number: 1, after: None, began });
-        assert_eq!(paged(&store, &Feed::All, &format!("{question}&cursor={cursor}"), &token("")).0, [1_000]);
+        let found = paged_from(&store, &Feed::All, question, &format!("cursor={cursor}"), &token(""));
+        assert_eq!(found.0, [1_000]);
     }
 }

@@ -226,12 +226,12 @@ async fn a_reader_that_takes_nothing_holds_up_nobody() {
 #[tokio::test]
 async fn a_reader_that_takes_nothing_is_cut_off() {
     let served = Served::limited(|limits| limits.stall_time = std::time::Duration::from_millis(100)).await;
-    let text = "x".repeat(1024 * 1024);
+    let text = "x".repeat(512 * 1024);
     served.store.append("s", NewEvent::new("a")).unwrap();
     let mut slow = served.sse("/v1/sessions/s/events").await;
     slow.next().await.unwrap();
     // More than what is buffered on the way.
-    for _ in 0..64 {
+    for _ in 0..40 {
         served.store.append("s", NewEvent::new("big.event").data(json!({ "text": text }))).unwrap();
     }
     served.connections(0).await;
@@ -241,7 +241,7 @@ async fn a_reader_that_takes_nothing_is_cut_off() {
 async fn streams_that_are_not_read_keep_no_turn() {
     let served = Served::open().await;
     let text = "x".repeat(64 * 1024);
-    for _ in 0..5 {
+    for _ in 0..3 {
         let events: Vec<NewEvent> =
             (0..20).map(|_| NewEvent::new("big.event").data(json!({ "text": text }))).collect();
         served.store.append("s", events).unwrap();
@@ -252,7 +252,7 @@ async fn streams_that_are_not_read_keep_no_turn() {
         slow.push(served.sse("/v1/sessions/s/events").await);
     }
     let mut sse = served.sse("/v1/sessions/s/events").await;
-    assert_eq!(until_caught_up(&mut sse).await.len(), 100);
+    assert_eq!(until_caught_up(&mut sse).await.len(), 60);
 }
 
 #[tokio::test]
@@ -272,10 +272,8 @@ async fn a_span_is_before_the_first_request_of_a_stream() {
     let began = began.parse::<i64>().unwrap() - 2 * 3_600_000_000;
     let event = again(&format!("{cursor}.{began}")).sse().await.next().await.unwrap();
     assert_eq!(event.json()["data"]["n"], 2);
-    assert_eq!(
-        served.ask("GET", path).header("last-event-id", &format!("{cursor}.x")).send().await.status,
-        400
-    );
+    let changed = again(&format!("{cursor}.x")).header("accept", "text/event-stream").send().await;
+    assert_eq!(changed.problem(), "bad-cursor");
 }
 
 #[tokio::test]
