@@ -131,9 +131,11 @@ fn show(args: &Args, page: &SessionPage, app: &mut App) -> Outcome {
         return cards.try_for_each(|card| out.item(&SessionCard::from(card)));
     }
     if page.sessions.is_empty() {
-        out.note(match page.looked_at {
-            0 => format!("{} has no sessions yet", app.store.display()),
-            n => format!("none of {} sessions matches", grouped(n as u64)),
+        out.note(match (page.looked_at, &args.page.after) {
+            // By name the sessions before it were not looked at.
+            (_, Some(after)) => format!("no session that matches comes after {after}"),
+            (0, None) => format!("{} has no sessions yet", app.store.display()),
+            (n, None) => format!("none of {} sessions matches", grouped(n as u64)),
         });
         return Ok(());
     }

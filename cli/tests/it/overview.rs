@@ -217,6 +217,8 @@ fn what_ls_cannot_do_is_said_in_words() {
         let run = shell.run(args);
         assert!(run.exit != 0 && run.err.contains(said), "{args:?}: {}", run.err);
     }
+    let last = shell.run(&["ls", "--sort", "name", "--after", "work", "-o", "table"]);
+    assert_eq!((last.exit, last.err.trim()), (0, "no session that matches comes after work"));
     let none = shell.run(&["ls", "--status", "paused", "-o", "table"]);
     assert_eq!((none.exit, none.err.trim()), (0, "none of 3 sessions matches"));
 }
