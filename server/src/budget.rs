@@ -124,7 +124,8 @@ mod tests {
         drop(still_at_work);
         third.take(30).unwrap();
         drop((more, other, third));
-        assert_eq!((budget.lock().all, budget.lock().of.len()), (0, 0));
+        let used = budget.lock();
+        assert_eq!((used.all, used.of.len()), (0, 0));
     }
 
     #[test]
