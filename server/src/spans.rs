@@ -63,7 +63,7 @@ mod of_otel {
     use opentelemetry_sdk::propagation::TraceContextPropagator;
     use retold::NewEvent;
     use tracing::field::Empty;
-    use tracing::{Instrument, Span};
+    use tracing::{Instrument, Level, Span};
     use tracing_opentelemetry::OpenTelemetrySpanExt;
 
     use crate::metrics::name;
@@ -104,11 +104,13 @@ mod of_otel {
         }
         let seconds = began.elapsed().as_secs_f64();
         let route = route.as_deref().unwrap_or("none");
-        tracing::trace!(
+        tracing::event!(
             target: TARGET,
-            { histogram.http.server.request.duration = seconds, http.request.method = method, http.route = route,
-              http.response.status_code = u64::from(status) },
-            "measured"
+            Level::TRACE,
+            histogram.http.server.request.duration = seconds,
+            http.request.method = method,
+            http.route = route,
+            http.response.status_code = u64::from(status)
         );
         response
     }

@@ -114,7 +114,6 @@ impl Telemetry {
     /// What makes telemetry of what `tracing` is told.
     pub fn layer(&self) -> Box<dyn Layer<Registry> + Send + Sync> {
         let is_ours = filter_fn(|of| of.is_span() && of.target() == TARGET);
-        let is_measured = filter_fn(|of| of.is_event() && of.target() == TARGET);
         // Nothing of what sends it, or it would never end.
         let is_log = filter_fn(|of| {
             of.is_event()
@@ -127,7 +126,8 @@ impl Telemetry {
             OpenTelemetryLayer::new(tracer).with_location(false).with_threads(false).with_target(false);
         let spans = spans.with_tracked_inactivity(false).with_level(false);
         let logs = OpenTelemetryTracingBridge::new(&self.logs).with_filter(is_log);
-        let metrics = MetricsLayer::new(self.metrics.clone()).with_filter(is_measured);
+        // It takes what is measured and nothing else.
+        let metrics = MetricsLayer::new(self.metrics.clone());
         Box::new(spans.with_filter(is_ours).and_then(metrics).and_then(logs))
     }
 
