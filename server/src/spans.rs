@@ -6,16 +6,14 @@ use axum::response::Response;
 use retold::NewEvent;
 use tracing::Span;
 
+#[cfg(not(feature = "otel"))]
+use not_told as told;
 #[cfg(feature = "otel")]
-pub(crate) use of_otel::{DURATION, TARGET};
+pub(crate) use told::{DURATION, TARGET};
 
 /// Around a request. What its traceparent names is above its span.
 pub(crate) async fn request(request: Request, next: Next) -> Response {
-    #[cfg(feature = "otel")]
-    let response = of_otel::request(request, next).await;
-    #[cfg(not(feature = "otel"))]
-    let response = next.run(request).await;
-    response
+    told::request(request, next).await
 }
 
 /// An append at work.
@@ -28,11 +26,7 @@ pub(crate) struct Append {
 impl Append {
     /// Begins one, to be done on another thread.
     pub(crate) fn begin() -> Self {
-        #[cfg(feature = "otel")]
-        let span = of_otel::append();
-        #[cfg(not(feature = "otel"))]
-        let span = Span::none();
-        Self { span, events: 0 }
+        Self { span: told::append(), events: 0 }
     }
 
     /// Does it.
@@ -44,14 +38,33 @@ impl Append {
     /// Events that are in no trace are in that of the append.
     pub(crate) fn stamped(&mut self, events: Vec<NewEvent>) -> Vec<NewEvent> {
         self.events += events.len();
-        #[cfg(feature = "otel")]
-        let events = of_otel::stamped(&self.span, events);
+        told::stamped(&self.span, events)
+    }
+}
+
+#[cfg(not(feature = "otel"))]
+mod not_told {
+    use axum::extract::Request;
+    use axum::middleware::Next;
+    use axum::response::Response;
+    use retold::NewEvent;
+    use tracing::Span;
+
+    pub(super) async fn request(request: Request, next: Next) -> Response {
+        next.run(request).await
+    }
+
+    pub(super) fn append() -> Span {
+        Span::none()
+    }
+
+    pub(super) fn stamped(_: &Span, events: Vec<NewEvent>) -> Vec<NewEvent> {
         events
     }
 }
 
 #[cfg(feature = "otel")]
-mod of_otel {
+mod told {
     use std::time::Instant;
 
     use axum::extract::{MatchedPath, Request};
