@@ -1,7 +1,8 @@
 #!/bin/sh
 # Durable Streams as others know it: the public conformance suite, and the TypeScript and the Python client, against `retold serve`
-# on a fresh store: server/conformance/run.sh [suite] [typescript] [python]
-# Needs Node, and Python for its client. RETOLD names a program that is built already.
+# on a fresh store: server/conformance/run.sh [suite] [typescript] [python] [chat]
+# Needs Node, and Python for its client. RETOLD names a program that is built already. `chat` is the example, which needs Chromium
+# and is run only when it is named.
 set -eu
 cd "$(dirname "$0")"
 [ $# -gt 0 ] || set -- suite typescript python
@@ -47,8 +48,12 @@ for part; do
         fi
         URL=$url .venv/bin/python client.py
         ;;
+    chat)
+        [ -d ../../web/node_modules ] || (cd ../../web && npm ci --no-audit --no-fund)
+        RETOLD=$RETOLD node --test ../examples/chat/chat.test.mjs
+        ;;
     *)
-        echo "there is no part $part: suite, typescript, python" >&2
+        echo "there is no part $part: suite, typescript, python, chat" >&2
         exit 2
         ;;
     esac
