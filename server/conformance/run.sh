@@ -1,7 +1,8 @@
 #!/bin/sh
 # Durable Streams as others know it: the public conformance suite, and the TypeScript and the Python client, against `retold serve`
-# on a fresh store: server/conformance/run.sh [suite] [typescript] [python]
-# Needs Node, and Python for its client. RETOLD names a program that is built already.
+# on a fresh store: server/conformance/run.sh [suite] [typescript] [python] [chat]
+# Needs Node, and Python for its client. RETOLD names a program that is built already. `chat` is the example, which needs Chromium
+# and is run only when it is named.
 set -eu
 cd "$(dirname "$0")"
 [ $# -gt 0 ] || set -- suite typescript python
@@ -22,6 +23,7 @@ trap finish EXIT
 trap 'exit 1' INT TERM
 
 # The suite asks as a page of https://example.com, and waits for long polls that end without data.
+: >"$scratch/said"
 "$RETOLD" --store "$scratch/streams.redb" serve --listen 127.0.0.1:0 --allow-origin https://example.com --max-long-poll 2s \
     >"$scratch/said" 2>"$scratch/log" &
 server=$!
@@ -36,8 +38,7 @@ for part; do
     echo "== $part"
     case $part in
     suite)
-        CONFORMANCE_TEST_URL=$url npx --no-install vitest run --no-coverage --passWithNoTests=false \
-            node_modules/@durable-streams/server-conformance-tests/dist/test-runner.js
+        URL=$url LONG_POLL_MS=2000 npx --no-install vitest run --no-coverage --passWithNoTests=false suite.test.mjs
         ;;
     typescript) URL=$url node client.mjs ;;
     python)
@@ -47,8 +48,12 @@ for part; do
         fi
         URL=$url .venv/bin/python client.py
         ;;
+    chat)
+        [ -d ../../web/node_modules ] || (cd ../../web && npm ci --no-audit --no-fund)
+        RETOLD=$RETOLD node --test ../examples/chat/chat.test.mjs
+        ;;
     *)
-        echo "there is no part $part: suite, typescript, python" >&2
+        echo "there is no part $part: suite, typescript, python, chat" >&2
         exit 2
         ;;
     esac
