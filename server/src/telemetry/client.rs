@@ -9,7 +9,7 @@ use opentelemetry_http::{HttpClient, HttpError, Request, Response};
 use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig};
 
-use super::BadCollector;
+use super::bad_collector::BadCollector;
 
 /// How long a request may take, unless `OTEL_EXPORTER_OTLP_TIMEOUT` says otherwise, in milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,16 +1,14 @@
 //! What is measured when it is asked for: the figures of `/metrics`. Times of requests come as the requests do.
 
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Meter, MeterProvider};
-use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry::metrics::Meter;
 use retold::ConsumerInfo;
 use retold::project::ProjectionInfo;
 
 use crate::app::App;
 
 /// Measures a server until the provider shuts down.
-pub(super) fn measure(provider: &SdkMeterProvider, app: &App) {
-    let meter = provider.meter(super::SERVICE);
+pub(super) fn measure(meter: &Meter, app: &App) {
     let gauge = |name: &'static str, unit: &'static str, about: &'static str, read: fn(&App) -> u64| {
         let app = app.clone();
         let built = meter.u64_observable_gauge(name).with_unit(unit).with_description(about);
@@ -34,9 +32,9 @@ pub(super) fn measure(provider: &SdkMeterProvider, app: &App) {
     });
     counter("retold.received", "By", "Bytes that were received.", |app| app.metrics().connections().received);
     counter("retold.sent", "By", "Bytes that were sent.", |app| app.metrics().connections().sent);
-    requests(&meter, app);
-    projections(&meter, app);
-    consumers(&meter, app);
+    requests(meter, app);
+    projections(meter, app);
+    consumers(meter, app);
 }
 
 fn requests(meter: &Meter, app: &App) {

@@ -3,18 +3,17 @@
 //! `client` sends, `metrics` is what is measured. Sending is done by threads of its own, from queues that have an end: a collector that
 //! is slow or away costs telemetry and nothing else. The spans are those of `tracing`, made in [`crate::spans`].
 
+mod bad_collector;
 mod client;
 mod metrics;
 
-use std::fmt;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use opentelemetry::metrics::MeterProvider;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
-use opentelemetry_otlp::{
-    ExporterBuildError, LogExporter, MetricExporter, SpanExporter, WithExportConfig, WithHttpConfig,
-};
+use opentelemetry_otlp::{LogExporter, MetricExporter, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
 use opentelemetry_sdk::metrics::{Aggregation, Instrument, SdkMeterProvider, Stream};
@@ -27,6 +26,7 @@ use tracing_subscriber::{Layer, Registry};
 use crate::app::App;
 use crate::metrics::BUCKETS;
 use crate::spans::{DURATION, TARGET};
+pub use bad_collector::BadCollector;
 pub use client::Collector;
 
 /// The name of a service that has none in `OTEL_SERVICE_NAME`.
@@ -39,24 +39,6 @@ pub struct Telemetry {
     traces: SdkTracerProvider,
     metrics: SdkMeterProvider,
     logs: SdkLoggerProvider,
-}
-
-/// Telemetry can't be sent there.
-#[derive(Debug)]
-pub struct BadCollector(String);
-
-impl fmt::Display for BadCollector {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for BadCollector {}
-
-impl From<ExporterBuildError> for BadCollector {
-    fn from(error: ExporterBuildError) -> Self {
-        Self(format!("telemetry can't be sent as it is set: {error}"))
-    }
 }
 
 impl Telemetry {
@@ -133,7 +115,7 @@ impl Telemetry {
 
     /// Measures a server from now on.
     pub fn measure(&self, app: &App) {
-        metrics::measure(&self.metrics, app);
+        metrics::measure(&self.metrics.meter(SERVICE), app);
     }
 
     /// Sends what is left, and waits a few seconds for that at most. Ends the measuring: do this before the store is closed.
