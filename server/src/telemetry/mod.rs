@@ -7,6 +7,7 @@ mod bad_collector;
 mod client;
 mod metrics;
 
+use std::fmt;
 use std::sync::mpsc;
 use std::time::Duration;
 
