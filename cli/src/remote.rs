@@ -167,6 +167,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("token");
         let write = |text: &str, mode: u32| {
+            let _ = std::fs::remove_file(&file);
             std::fs::write(&file, text).unwrap();
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
             read_secret(&file)
