@@ -48,6 +48,8 @@ impl Machines {
         std::fs::write(has.path("cert.pem"), made.cert.pem()).unwrap();
         std::fs::write(away.path("ca.pem"), made.cert.pem()).unwrap();
         std::fs::write(has.path("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        std::fs::set_permissions(has.path("key.pem"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .unwrap();
         let token = |name: &str, secret: &str, rest: &str| {
             format!("[[token]]\nname = '{name}'\nsecret = '{secret}'\n{rest}\n")
         };

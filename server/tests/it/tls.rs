@@ -17,7 +17,7 @@ use tokio_rustls::client::TlsStream;
 use crate::harness::{Served, rest, soon};
 
 /// A certificate for localhost, and the files of it.
-fn certificate(folder: &Path) -> (rcgen::CertifiedKey<rcgen::KeyPair>, TlsFiles) {
+pub(crate) fn certificate(folder: &Path) -> (rcgen::CertifiedKey<rcgen::KeyPair>, TlsFiles) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
     let files = TlsFiles { certificates: folder.join("cert.pem"), key: folder.join("key.pem") };
     std::fs::write(&files.certificates, made.cert.pem()).unwrap();

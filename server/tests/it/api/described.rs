@@ -45,6 +45,9 @@ async fn every_described_operation_is_there_and_needs_a_token_if_it_says_so() {
             assert_eq!((answer.status, answer.problem().as_str()), (400, "no-websocket"));
             continue;
         }
+        if answer.text().is_empty() {
+            eprintln!("EMPTY {method} {path} {}", answer.status);
+        }
         match operation.get("security") {
             Some(_) => assert_eq!(
                 (answer.status, answer.problem().as_str()),
@@ -132,6 +135,8 @@ async fn every_route_is_described() {
             }
         }
     }
+    // Its protocol is described elsewhere, and not by us.
+    undescribed.retain(|route| route != "/v1/stream/{*path}");
     assert!(undescribed.is_empty(), "{undescribed:?} are not in the description");
 }
 
