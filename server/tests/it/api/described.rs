@@ -45,8 +45,10 @@ async fn every_described_operation_is_there_and_needs_a_token_if_it_says_so() {
             assert_eq!((answer.status, answer.problem().as_str()), (400, "no-websocket"));
             continue;
         }
-        if answer.text().is_empty() {
-            eprintln!("EMPTY {method} {path} {}", answer.status);
+        if method == "HEAD" {
+            // Without the document that says why.
+            assert_eq!(answer.status, 401, "{method} {path}");
+            continue;
         }
         match operation.get("security") {
             Some(_) => assert_eq!(
