@@ -38,11 +38,11 @@ pub(super) fn put(of: &Directory, path: &str, asked: &NewStream, body: &Bytes) -
             Found::Nothing(before) => before,
         };
         let made = match &asked.fork {
-            None => new(of, path, before.as_ref(), asked, body),
-            Some(fork) => new_fork(of, path, before.as_ref(), asked, fork, body),
+            None => new(of, path, before.as_deref(), asked, body),
+            Some(fork) => new_fork(of, path, before.as_deref(), asked, fork, body),
         };
         match made {
-            Ok(made) => return Ok(finished(of, before.as_ref(), made)?),
+            Ok(made) => return finished(of, before.as_deref(), made),
             // Somebody else made it, or closed the source of the fork.
             Err(Refused::Store(Error::RecordChanged { .. })) => {}
             Err(Refused::Store(error)) => return Err(error.into()),

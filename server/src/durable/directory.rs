@@ -34,7 +34,7 @@ pub(super) struct Entry {
 #[derive(Debug)]
 pub(super) enum Found {
     /// Nothing. A stream that was there may have left its record.
-    Nothing(Option<Entry>),
+    Nothing(Option<Box<Entry>>),
     /// A stream that is gone, but has forks.
     Gone,
     /// A stream.
@@ -79,7 +79,7 @@ impl Directory {
         Ok(match self.branch(&entry)? {
             Some(branch) => Found::Live(Box::new(Live { entry, branch })),
             None if self.is_held(&entry.row.incarnation)? => Found::Gone,
-            None => Found::Nothing(Some(entry)),
+            None => Found::Nothing(Some(Box::new(entry))),
         })
     }
 
