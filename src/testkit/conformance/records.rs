@@ -193,7 +193,7 @@ fn records_of_an_application_are_listed_by_key(home: &mut dyn Home) -> CaseOutco
     let refused = sidecar.write(sidecar.changes().remove("a1").expect("a1", Some("other".into())));
     refused!(refused, Error::RecordChanged { .. });
     refused!(Sidecar::of(&store, "No Name"), Error::Invalid(_));
-    let long = sidecar.changes().put(vec![0; 3_000], "x");
+    let long = sidecar.changes().put(vec![0_u8; 3_000], "x");
     refused!(sidecar.write(long), Error::Invalid(_));
     equal("none of it is an event", store.committed().get(), 0)
 }
