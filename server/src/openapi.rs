@@ -35,8 +35,7 @@ use crate::reference::{page, policy};
     ),
     paths(
         crate::health::health, crate::health::ready, crate::health::metrics, document, docs,
-        crate::durable::put::put, crate::durable::post::post, crate::durable::get::get, crate::durable::get::head,
-        crate::durable::delete::delete,
+        crate::durable::put::put, crate::durable::post::post, crate::durable::get::get, crate::durable::delete::delete,
     )
 )]
 struct Beside;

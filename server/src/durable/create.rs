@@ -35,14 +35,14 @@ pub(super) fn put(of: &Directory, path: &str, asked: &NewStream, body: &Bytes) -
                 let detail = "the stream at this path was deleted, and its forks still need it: delete them first, or take another path";
                 return Err(Problem::new(StatusCode::CONFLICT, "deleted", detail));
             }
-            Found::Nothing(before) => before.map(|entry| *entry),
+            Found::Nothing(before) => before,
         };
         let made = match &asked.fork {
-            None => new(of, path, before.as_ref(), asked, body),
-            Some(fork) => new_fork(of, path, before.as_ref(), asked, fork, body),
+            None => new(of, path, before.as_deref(), asked, body),
+            Some(fork) => new_fork(of, path, before.as_deref(), asked, fork, body),
         };
         match made {
-            Ok(made) => return finished(of, before.as_ref(), made),
+            Ok(made) => return finished(of, before.as_deref(), made),
             // Somebody else made it, or closed the source of the fork.
             Err(Refused::Store(Error::RecordChanged { .. })) => {}
             Err(Refused::Store(error)) => return Err(error.into()),

@@ -62,7 +62,7 @@ impl Live {
 
 impl Directory {
     pub(super) fn of(store: &Store) -> Result<Self, Error> {
-        Ok(Self { store: store.clone(), sidecar: store.sidecar(NAMESPACE)? })
+        Ok(Self { store: store.clone(), sidecar: Sidecar::of(store, NAMESPACE)? })
     }
 
     pub(super) fn store(&self) -> &Store {

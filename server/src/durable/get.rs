@@ -71,7 +71,7 @@ fn live(text: &str) -> Result<Mode, Problem> {
     }
 }
 
-/// Data of a stream, from an offset on.
+/// Data of a stream, from an offset on. `HEAD` says what it is and where it ends, and does not count as a use of it.
 #[utoipa::path(
     get, path = "/v1/stream/{path}", tag = "streams",
     params(
@@ -128,11 +128,6 @@ pub(crate) async fn get(
 }
 
 /// What a stream is, and where it ends. Does not count as a use of it.
-#[utoipa::path(
-    head, path = "/v1/stream/{path}", tag = "streams",
-    params(("path" = String, Path, description = "The stream")),
-    responses((status = 200, description = "In headers"), (status = 404), (status = 410)),
-)]
 pub(crate) async fn head(
     State(app): State<App>,
     access: Access,

@@ -150,7 +150,7 @@ impl Batch {
     }
 
     /// Changes records of an application in the same commit, and records the batch only while they are as expected:
-    /// [`Store::sidecar`](crate::Store::sidecar).
+    /// [`Sidecar`](crate::store::sidecar::Sidecar).
     ///
     /// # Errors
     /// [`Error::Invalid`] for changes that are too many or too large.

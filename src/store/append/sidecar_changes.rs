@@ -126,9 +126,9 @@ mod tests {
         let new = || SidecarChanges::new("a-1.b").unwrap();
         let field =
             |changes: SidecarChanges| changes.checked().map(|of| of.len()).map_err(|wrong| wrong.field);
-        assert_eq!(field(new().put([0; MAX_SIDECAR_KEY_BYTES], [0; MAX_SIDECAR_VALUE_BYTES])), Ok(1));
-        assert_eq!(field(new().remove([0; MAX_SIDECAR_KEY_BYTES + 1]).put("a", "b")), Err("key"));
-        assert_eq!(field(new().put("a", [0; MAX_SIDECAR_VALUE_BYTES + 1])), Err("record"));
+        assert_eq!(field(new().put([0_u8; MAX_SIDECAR_KEY_BYTES], [0_u8; MAX_SIDECAR_VALUE_BYTES])), Ok(1));
+        assert_eq!(field(new().remove([0_u8; MAX_SIDECAR_KEY_BYTES + 1]).put("a", "b")), Err("key"));
+        assert_eq!(field(new().put("a", [0_u8; MAX_SIDECAR_VALUE_BYTES + 1])), Err("record"));
         let many = (0..MAX_SIDECAR_CHANGES).fold(new(), |all, n| all.put(n.to_be_bytes(), "a"));
         assert_eq!(field(many.clone()), Ok(MAX_SIDECAR_CHANGES));
         assert_eq!(field(many.expect("a", None)), Err("records"));

@@ -6,15 +6,16 @@ use crate::store::append::sidecar_changes::{SidecarChanges, checked, table_key};
 use crate::store::handle::store::Store;
 use crate::store::unblocked::unblocked;
 
-/// Records of an application, by key: [`Store::sidecar`]. Small things that belong to the events and are none: where something
+/// Records of an application, by key: [`Sidecar::of`]. Small things that belong to the events and are none: where something
 /// stands, who may write next. They are written in one commit with events or alone, survive what events survive, and are in
 /// backups; nobody follows or searches them. All that is restored up to some point has the records of the end.
 ///
 /// ```
+/// use retold::store::sidecar::Sidecar;
 /// use retold::{Batch, Error, Expect, NewEvent, Store};
 ///
 /// let store = Store::in_memory()?;
-/// let sidecar = store.sidecar("uploads")?;
+/// let sidecar = Sidecar::of(&store, "uploads")?;
 /// let step = |from: Option<&str>, to: &str| -> retold::Result<_> {
 ///     let changes = sidecar.changes().expect("next", from.map(Into::into)).put("next", to);
 ///     store.append_batch(Batch::new().add("run-7", Expect::Any, NewEvent::new("part.stored"))?.sidecar(changes)?)
@@ -42,17 +43,15 @@ pub struct SidecarEntry {
     pub value: Vec<u8>,
 }
 
-impl Store {
+impl Sidecar {
     /// The records of an application, under a name of its own: 1 to 64 bytes of `a-z`, `0-9`, `-` and `.`.
     ///
     /// # Errors
     /// [`Error::Invalid`](crate::Error::Invalid) for a name that is none.
-    pub fn sidecar(&self, namespace: &str) -> Result<Sidecar> {
-        Ok(Sidecar { namespace: checked(namespace)?.into(), store: self.clone() })
+    pub fn of(store: &Store, namespace: &str) -> Result<Self> {
+        Ok(Self { namespace: checked(namespace)?.into(), store: store.clone() })
     }
-}
 
-impl Sidecar {
     /// Changes to these records: none yet.
     pub fn changes(&self) -> SidecarChanges {
         SidecarChanges::of(self.namespace.clone())

@@ -8,6 +8,7 @@ use crate::consumer::ConsumerConfig;
 use crate::delivery::Owner;
 use crate::error::{Error, Result};
 use crate::event::{BranchName, EventId, Expect, SessionId};
+use crate::store::sidecar::Sidecar;
 use crate::store::{Batch, Builder, Store};
 
 cases! { "records":
@@ -139,8 +140,8 @@ fn records_survive_a_crash(home: &mut dyn Home) -> CaseOutcome {
 fn records_of_an_application_come_with_their_events_or_not_at_all(home: &mut dyn Home) -> CaseOutcome {
     let settings = Builder::new();
     let store = home.create(settings.clone())?;
-    let sidecar = store.sidecar("app")?;
-    let other = store.sidecar("app.two")?;
+    let sidecar = Sidecar::of(&store, "app")?;
+    let other = Sidecar::of(&store, "app.two")?;
     let step = |from: Option<&str>, to: &str, n: u64| -> Result<Batch> {
         let changes = sidecar.changes().expect("k", from.map(Into::into)).put("k", to);
         Batch::new().add("s", Expect::Any, numbered(n))?.sidecar(changes)
@@ -165,7 +166,7 @@ fn records_of_an_application_come_with_their_events_or_not_at_all(home: &mut dyn
     refused!(store.append_batch(late), Error::Deleted { .. });
     equal("the other branch of this name", store.head("s/b")?.get(), 1)?;
     let found = crashed(home, &settings)?;
-    let kept = found.sidecar("app")?;
+    let kept = Sidecar::of(&found, "app")?;
     equal(
         "after a crash",
         (kept.get(b"k")?, kept.get(b"b")?),
@@ -175,8 +176,8 @@ fn records_of_an_application_come_with_their_events_or_not_at_all(home: &mut dyn
 
 fn records_of_an_application_are_listed_by_key(home: &mut dyn Home) -> CaseOutcome {
     let store = empty(home)?;
-    let sidecar = store.sidecar("app")?;
-    let near = store.sidecar("app-2")?;
+    let sidecar = Sidecar::of(&store, "app")?;
+    let near = Sidecar::of(&store, "app-2")?;
     near.write(near.changes().put("a1", "far"))?;
     let keys = ["a1", "a2", "a3", "b1"];
     sidecar.write(keys.iter().fold(sidecar.changes(), |all, key| all.put(key, *key)))?;
@@ -191,8 +192,8 @@ fn records_of_an_application_are_listed_by_key(home: &mut dyn Home) -> CaseOutco
     equal("one less", listed("a", None, 10)?, vec!["a1".to_owned(), "a3".to_owned()])?;
     let refused = sidecar.write(sidecar.changes().remove("a1").expect("a1", Some("other".into())));
     refused!(refused, Error::RecordChanged { .. });
-    refused!(store.sidecar("No Name"), Error::Invalid(_));
-    let long = sidecar.changes().put(vec![0; 3_000], "x");
+    refused!(Sidecar::of(&store, "No Name"), Error::Invalid(_));
+    let long = sidecar.changes().put(vec![0_u8; 3_000], "x");
     refused!(sidecar.write(long), Error::Invalid(_));
     equal("none of it is an event", store.committed().get(), 0)
 }

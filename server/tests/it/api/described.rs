@@ -132,8 +132,9 @@ async fn every_route_is_described() {
                 let text = std::fs::read_to_string(&path).unwrap();
                 let routes =
                     text.split(".route(\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned());
-                undescribed
-                    .extend(routes.filter(|route| route.starts_with("/v1") && !described.contains(route)));
+                // A path of several parts is described as one.
+                let is_described = |route: &String| described.contains(&route.replace("{*", "{"));
+                undescribed.extend(routes.filter(|route| route.starts_with("/v1") && !is_described(route)));
             }
         }
     }

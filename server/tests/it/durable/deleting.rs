@@ -1,6 +1,7 @@
 //! Streams are deleted, go by themselves, and their paths are taken again.
 
 use retold::lifecycle::Expiry;
+use retold::store::sidecar::Sidecar;
 
 use super::{JSON, TEXT, at};
 use crate::harness::{Served, soon};
@@ -35,7 +36,7 @@ async fn a_path_is_free_at_once_and_nothing_of_before_is_there() {
         }
     }
     assert!(served.store.sessions(None, 10).unwrap().is_empty(), "no session is left of a stream");
-    assert!(served.store.sidecar("durable-streams").unwrap().list(b"", None, 10).unwrap().is_empty());
+    assert!(Sidecar::of(&served.store, "durable-streams").unwrap().list(b"", None, 10).unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -58,7 +59,7 @@ async fn a_stream_goes_by_itself_and_its_path_is_free() {
 #[tokio::test]
 async fn nothing_stays_of_streams_that_went_by_themselves() {
     let served = Served::open().await;
-    let kept = || served.store.sidecar("durable-streams").unwrap().list(b"", None, 100).unwrap().len();
+    let kept = || Sidecar::of(&served.store, "durable-streams").unwrap().list(b"", None, 100).unwrap().len();
     for n in 0..10 {
         let path = format!("short/{n}");
         let put = served.ask("PUT", &at(&path)).header("stream-ttl", "1000").body(TEXT, "x").send().await;

@@ -1,5 +1,7 @@
 //! Forks: at any offset, within what was appended, and beyond the life of their source.
 
+use retold::store::sidecar::Sidecar;
+
 use super::{JSON, TEXT, at};
 use crate::harness::{Answer, Ask, Served, soon};
 
@@ -134,7 +136,7 @@ async fn a_deleted_stream_keeps_its_path_until_its_last_fork_goes() {
     for path in ["a", "b", "c"] {
         assert_eq!(served.head_of(path).await.status, 404, "{path}");
     }
-    assert!(served.store.sidecar("durable-streams").unwrap().list(b"", None, 10).unwrap().is_empty());
+    assert!(Sidecar::of(&served.store, "durable-streams").unwrap().list(b"", None, 10).unwrap().is_empty());
     served.made("a", TEXT, "again").await;
 }
 
