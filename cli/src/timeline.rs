@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args, app: &mut App) -> Outcome {
     let title = clean(&if is_main { args.of.clone() } else { address.to_string() });
     let part = timeline.range().map(|whole| zoom.of(whole)).transpose()?.flatten();
     if !app.out.is_table() && args.svg.is_none() {
-        return app.out.document(&TimelineView::within(title, &timeline, part));
+        return app.out.document(&TimelineView::within(address.to_string(), &timeline, part));
     }
     let Some(whole) = timeline.range() else {
         app.out.note(paint(DIM, format!("{title} has no events")));

@@ -113,7 +113,8 @@ pub(crate) fn json(text: &str) -> serde_json::Value {
 /// Times and ids differ from run to run: each becomes one that does not, of the same length.
 pub(crate) fn steady(text: &str, dir: &Path) -> String {
     let text = text.replace(&dir.display().to_string(), "DIR");
-    let shapes = ["dddd-dd-ddTdd:dd:dd", "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"];
+    let shapes =
+        ["dddd-dd-ddTdd:dd:dd.dddddd", "dddd-dd-ddTdd:dd:dd", "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"];
     let fits = |shape: char, c: char| match shape {
         'd' => c.is_ascii_digit(),
         'x' => c.is_ascii_hexdigit(),
