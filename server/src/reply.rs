@@ -9,12 +9,13 @@ pub(crate) fn json(document: Vec<u8>) -> Response {
     with_type("application/json", Body::from(document))
 }
 
-/// A body of this type, which nothing between here and its reader may keep or change.
+/// A body of this type, which nothing between here and its reader may keep or change. `no-cache` adds nothing, but is what clients of
+/// event streams look for.
 pub(crate) fn with_type(content_type: &'static str, body: Body) -> Response {
     let mut response = body.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store, no-cache, no-transform"));
     // Or nginx collects a stream before it sends any of it.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response

@@ -296,7 +296,7 @@ async fn what_was_removed_is_a_gap() {
     assert_eq!(page.problem(), "bad-cursor", "a live stream's is not a page's");
     let lines = served.get_as("/v1/sessions/s/branches/main/events", "application/x-ndjson").await;
     assert_eq!((lines.status, lines.text().lines().count()), (200, 2));
-    assert_eq!(lines.header("cache-control"), Some("no-store, no-transform"));
+    assert_eq!(lines.header("cache-control"), Some("no-store, no-cache, no-transform"));
 }
 
 #[tokio::test]
