@@ -65,6 +65,7 @@ fn timeless(mut value: Value) -> Value {
 fn the_server_and_the_program_say_the_same() {
     let shell = filled();
     let serving = Serving::start(&shell, &[]);
+    let mut differ = Vec::new();
     for (args, path, at) in ALIKE {
         let answer = serving.ask(&format!("GET {path}"), "", "");
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
@@ -72,6 +73,12 @@ fn the_server_and_the_program_say_the_same() {
         let served = answer.pointer(at).unwrap_or_else(|| panic!("{path} has no {at}: {answer}"));
         let printed = json(&shell.ok(&[args, &["-o", "json"]].concat()));
         assert!(!printed.as_array().is_some_and(Vec::is_empty), "{args:?} prints nothing");
-        assert_eq!(timeless(printed), timeless(served.clone()), "{args:?} and {path}");
+        // Some verbs print the whole of what others print a part of.
+        let printed = printed.pointer(at).cloned().unwrap_or(printed);
+        let (printed, served) = (timeless(printed), timeless(served.clone()));
+        if printed != served {
+            differ.push(format!("{args:?} prints {printed}\n{path} answers {served}"));
+        }
     }
+    assert!(differ.is_empty(), "{}", differ.join("\n"));
 }

@@ -102,6 +102,7 @@ mod tests {
             CURRENT.name(),
             IMPORTS.name(),
             LEASES.name(),
+            APPLICATIONS.name(),
         ];
         let rows = include_str!("../../../../docs/format.md").lines();
         let table =
