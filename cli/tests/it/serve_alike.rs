@@ -53,6 +53,7 @@ fn timeless(mut value: Value) -> Value {
     match &mut value {
         Value::Object(members) => {
             members.remove("per_minute");
+            members.remove("events_per_minute");
             members.values_mut().for_each(|member| *member = timeless(member.take()));
         }
         Value::Array(items) => items.iter_mut().for_each(|item| *item = timeless(item.take())),
