@@ -260,7 +260,7 @@ fn a_backup_comes_to_who_asks_for_it_and_names_no_file_of_the_server() {
     assert_eq!((copy.id(), copy.head("s").unwrap()), (owner.id(), 8.into()));
     copy.close().unwrap();
     assert!(matches!(client.maintenance().backup(&to), Err(Error::Exists { .. })));
-    let error = client.maintenance().backup_since(away.path().join("later.redb"), &to).unwrap_err();
+    let error = client.maintenance().backup_since(&to, away.path().join("later.redb")).unwrap_err();
     assert!(matches!(error, Error::Refused { .. }) && error.to_string().contains("retold backup"), "{error}");
     // Nor does a client that asks all the same get one under a name.
     let mut stream = StdTcpStream::connect(served.address).unwrap();
