@@ -53,6 +53,7 @@ pub(crate) use gone::forget_states;
 pub use history::{Change, History};
 pub use info::{Parked, ProjectionInfo};
 pub use lasting::{Lasting, PhaseSpan};
+#[cfg(feature = "agents")]
 pub(crate) use patch::patch;
 pub use projections::Projections;
 pub use signal::Retried;
