@@ -65,6 +65,7 @@ pub(super) fn frames(
                 told = watch.next() => Next::Told(told),
                 () = sleep_until(quiet) => Next::Silence,
             };
+            watch.rest();
             let mut next = match next {
                 Next::Told(told) => told,
                 Next::Silence => {
@@ -97,6 +98,8 @@ pub(super) fn frames(
                     None => break,
                 }
             }
+            // It may take long to send this.
+            watch.rest();
             if !out.is_empty() {
                 yield Ok(Bytes::from(out));
             }
